@@ -1,0 +1,1 @@
+"""memdeckd: the daemon. Four wings, one direction: api → memory | operations → infra; `app` puts them together."""

@@ -1,0 +1,1 @@
+"""Stores and the machine. Knows nothing of memories or backups."""
