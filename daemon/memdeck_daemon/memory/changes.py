@@ -1,0 +1,256 @@
+"""Changing, forgetting and bringing back.
+
+Owns the order of a change: lock, check, log the row as it was, change, count; one transaction each. An undo is a change
+itself, so undoing twice leads back to where one was.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from memdeck_common.clock import Clock, Identity
+from memdeck_common.errors import Conflict, EventNotFound, MemoryNotFound, UndoExpired
+from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory.embedding.local import LocalEmbedder
+from memdeck_daemon.memory.filters import Filter, names_only
+from memdeck_daemon.memory.generations import Generations
+from memdeck_daemon.memory.model import Caller, Change, Event, Memory, Outcome, Receipt, without_unset
+from memdeck_daemon.memory.recall.block import spoken
+from memdeck_daemon.memory.recall.hotset import HotSet
+from memdeck_daemon.memory.scopes import Scopes
+from memdeck_daemon.memory.sessions import store as traces
+from memdeck_daemon.memory.store import changes, counters, ledger, reads, rows, vectors
+
+EMBED_BATCH = 256
+PART = 5_000
+"""Memories that one transaction deletes or brings back at most; more would hold it open for seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changer:
+    """Changes to the memories of one database."""
+
+    database: Database
+    generations: Generations
+    embedder: LocalEmbedder
+    scopes: Scopes
+    hot: HotSet
+    clock: Clock
+    identity: Identity
+    undo_hours: float
+    wake: Callable[[], None]
+    """Called after a commit: there is something for the projections to read."""
+
+    async def update(self, wanted: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> list[Memory]:
+        """Apply changes, all or none; the memories as they are now, in the order asked for."""
+        write = self._write(caller)
+        after: dict[uuid.UUID, Memory] = {}
+        async with self.generations.writing() as writing:
+            connection = writing.connection
+            before = await self._locked(connection, [memory_id for memory_id, _ in wanted], caller)
+            for memory_id, change in wanted:
+                current = after.get(memory_id, before[memory_id])
+                after[memory_id] = await self._replace(connection, current, change, write)
+            await self._receipt(connection, "update", write, caller, list(after.values()), Event.UPDATE)
+            touched = await counters.bump(connection, [(memory.identifiers, 0) for memory in after.values()])
+            writing.touched(touched)
+        self._committed(touched)
+        return [after[memory_id] for memory_id, _ in wanted]
+
+    async def _replace(self, connection: Any, before: Memory, change: Change, write: changes.Write) -> Memory:
+        if before.immutable:
+            raise Conflict(f"Memory {before.id} is immutable; delete it and add it anew.")
+        after = replace(
+            before,
+            text=before.text if change.text is None else change.text,
+            metadata={**before.metadata, **(change.metadata or {})},
+            expiration_date=without_unset(change.expiration_date, before.expiration_date),
+            created_at=change.created_at or before.created_at,
+        )
+        updated_at = await self._store(connection, before, after, write)
+        return replace(after, hash=rows.hash_of(after.text), updated_at=updated_at)
+
+    async def _store(self, connection: Any, before: Memory, after: Memory, write: changes.Write) -> datetime:
+        vector = None
+        if after.text != before.text:
+            vector = (await self.embedder.embed([spoken(after.actor, after.text)]))[0]
+        return await changes.update(connection, before, after, vector, write, self.identity.uuid())
+
+    async def delete(self, ids: Sequence[uuid.UUID], caller: Caller) -> Receipt:
+        """Delete memories, all or none."""
+        write = self._write(caller)
+        async with self.generations.writing() as writing:
+            connection = writing.connection
+            gone = await self._locked(connection, ids, caller)
+            receipt = await self._receipt(
+                connection, "delete", write, caller, list(gone.values()), Event.DELETE
+            )
+            _, touched = await changes.delete(connection, list(gone), (), write)
+            writing.touched(touched)
+        self._committed(touched)
+        return receipt
+
+    async def delete_scope(self, where: Filter, branches: reads.Branches, caller: Caller) -> Receipt:
+        """Delete every memory that matches, and with a filter of names alone their traces.
+
+        A large scope goes in parts, each a transaction of its own under one receipt: what a crash leaves is whole, told by
+        the receipt, and undone by it. Memories that are added meanwhile stay.
+        """
+        write, at, total = self._write(caller), self.clock.now(), 0
+        since: uuid.UUID | None = None
+        while True:
+            async with self.generations.writing() as writing:
+                count, touched = await changes.delete(
+                    writing.connection, where, branches, write, before=since, limit=PART
+                )
+                if since is None:
+                    entry = ledger.Entry(
+                        write.receipt_id, "delete_scope", caller.key_id, caller.name, at, count=count
+                    )
+                    await ledger.insert(writing.connection, [entry])
+                    if names_only(where):
+                        await traces.delete(writing.connection, where, branches, write.receipt_id)
+                else:
+                    await changes.count_more(writing.connection, write.receipt_id, count)
+                writing.touched(touched)
+            self._committed(touched)
+            total += count
+            if count < PART:
+                return Receipt(write.receipt_id, "delete_scope", at, count=total)
+            since = since or write.receipt_id
+
+    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None]:
+        """Revert the last change of a memory."""
+        write = self._write(caller)
+        async with self.generations.writing() as writing:
+            connection = writing.connection
+            await changes.lock(connection, [memory_id])
+            last = await changes.last_change(connection, memory_id, self.undo_hours)
+            if last is None or not caller.reach.covers(rows.identifiers_of(last)):
+                raise MemoryNotFound(f"Memory with id {memory_id} not found")
+            if last["expired"]:
+                raise UndoExpired
+            sentence, touched = await self._revert(connection, memory_id, last, write)
+            entry = ledger.Entry(
+                write.receipt_id, "undo", caller.key_id, caller.name, self.clock.now(),
+                [Outcome(Event(last["event"]), "", id=memory_id)],
+            )  # fmt: skip
+            await ledger.insert(connection, [entry])
+            memory = await reads.one(connection, memory_id)
+            writing.touched(touched)
+        self._committed(touched)
+        return sentence, memory
+
+    async def _revert(
+        self, connection: Any, memory_id: uuid.UUID, last: Any, write: changes.Write
+    ) -> tuple[str, list[counters.Counter]]:
+        match Event(last["event"]):
+            case Event.ADD:
+                _, touched = await changes.delete(connection, [memory_id], (), write)
+                return "The memory was removed again; undo once more to bring it back.", touched
+            case Event.DELETE:
+                _, touched = await self._bring_back(connection, [last["id"]], write)
+                return "The memory is back.", touched
+            case _:
+                before = last["before"]
+                current = (await changes.lock(connection, [memory_id]))[memory_id]
+                after = replace(
+                    current,
+                    text=before["text"],
+                    metadata=before["metadata"],
+                    expiration_date=date.fromisoformat(day) if (day := before["expiration_date"]) else None,
+                    categories=tuple(before["categories"]),
+                    created_at=datetime.fromisoformat(before["created_at"]).astimezone(UTC),
+                )
+                await self._store(connection, current, after, write)
+                return "The memory is as it was before.", await counters.bump(
+                    connection, [(after.identifiers, 0)]
+                )
+
+    async def undo_event(self, event_id: uuid.UUID, caller: Caller) -> Receipt:
+        """Bring back what a deletion took, in parts as it went; what was interrupted is finished by asking again."""
+        write, total = self._write(caller), 0
+        entries = await self._undoable(event_id, caller)
+        parts = [entries[start : start + PART] for start in range(0, len(entries), PART)] or [[]]
+        for number, part in enumerate(parts, 1):
+            async with self.generations.writing() as writing:
+                count, touched = await self._bring_back(writing.connection, part, write)
+                total += count
+                if number == len(parts):
+                    await self._close_event(writing.connection, event_id, write, caller, total)
+                writing.touched(touched)
+            self._committed(touched)
+        return Receipt(write.receipt_id, "undo", self.clock.now(), count=total)
+
+    async def _undoable(self, event_id: uuid.UUID, caller: Caller) -> list[uuid.UUID]:
+        async with self.database.connection() as connection:
+            receipt = await ledger.find(connection, event_id, caller.key_id if caller.reach.pinned else None)
+            if receipt is None or receipt.kind not in {"delete_scope", "delete"}:
+                raise EventNotFound("No deletion has this event id, or it is older than what is kept.")
+            if receipt.undone_at is not None:
+                raise UndoExpired("This deletion was undone before.")
+            entries, expired = await changes.deletions_of(connection, event_id, self.undo_hours)
+        if expired and receipt.count:
+            raise UndoExpired
+        return entries
+
+    async def _close_event(
+        self, connection: Any, event_id: uuid.UUID, write: changes.Write, caller: Caller, count: int
+    ) -> None:
+        if not await changes.mark_undone(connection, event_id):
+            raise UndoExpired("This deletion was undone before.")
+        await traces.restore(connection, event_id)
+        entry = ledger.Entry(
+            write.receipt_id, "undo", caller.key_id, caller.name, self.clock.now(), count=count
+        )
+        await ledger.insert(connection, [entry])
+
+    async def _bring_back(
+        self, connection: Any, history_ids: Sequence[uuid.UUID], write: changes.Write
+    ) -> tuple[int, list[counters.Counter]]:
+        """How many memories are back, and the counters."""
+        restored = await changes.restore(connection, history_ids, write)
+        for start in range(0, len(restored), EMBED_BATCH):
+            part = restored[start : start + EMBED_BATCH]
+            embedded = await self.embedder.embed([spoken(item.actor, item.text) for item in part])
+            await vectors.insert(
+                connection, [(item.owner, item.id, v) for item, v in zip(part, embedded, strict=True)]
+            )
+        return len(restored), await counters.bump(connection, [(item.identifiers, 1) for item in restored])
+
+    async def _locked(
+        self, connection: Any, ids: Sequence[uuid.UUID], caller: Caller
+    ) -> dict[uuid.UUID, Memory]:
+        found = await changes.lock(connection, ids)
+        for memory_id in ids:
+            if memory_id not in found or not caller.reach.covers(found[memory_id].identifiers):
+                raise MemoryNotFound(
+                    f"Memory with id {memory_id} not found. Please provide a valid 'memory_id'"
+                )
+        return found
+
+    async def _receipt(
+        self,
+        connection: Any,
+        kind: str,
+        write: changes.Write,
+        caller: Caller,
+        memories: list[Memory],
+        event: Event,
+    ) -> Receipt:
+        outcomes = tuple(Outcome(event, memory.text, id=memory.id, role=memory.role) for memory in memories)
+        entry = ledger.Entry(write.receipt_id, kind, caller.key_id, caller.name, self.clock.now(), outcomes)
+        await ledger.insert(connection, [entry])
+        return Receipt(write.receipt_id, kind, entry.at, outcomes, count=len(memories))
+
+    def _write(self, caller: Caller) -> changes.Write:
+        return changes.Write(self.identity.uuid(), caller.name)
+
+    def _committed(self, touched: list[counters.Counter]) -> None:
+        self.scopes.learn(touched)
+        self.hot.changed(touched)
+        self.wake()

@@ -1,0 +1,1 @@
+"""Text to vectors, by embedding space. `local` is the space that every memory has from its first moment."""

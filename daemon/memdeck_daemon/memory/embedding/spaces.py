@@ -1,0 +1,260 @@
+"""The registry of embedding spaces, and who embeds for them.
+
+Owns which space is primary and which is a candidate, as the database says (other daemons may change it, so it is read
+again now and then), one embedder for each of the two, and how far unrelated memories are from each other in each space.
+At the start the configured model becomes the primary space of a database that has none; in one that has another, it is
+for `memdeck spaces add` to bring it in. A key is sent to the origin for which it was given and to no other.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from memdeck_common.clock import Clock
+from memdeck_common.errors import BadRequest, ConfigurationError, Conflict
+from memdeck_common.log import action
+from memdeck_common.settings import Embedding as EmbeddingSettings
+from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory.embedding.failures import EmbedderFailed, TextRefused, WrongDimensions
+from memdeck_daemon.memory.embedding.outage import Outage
+from memdeck_daemon.memory.embedding.remote import Endpoint, RemoteEmbedder
+from memdeck_daemon.memory.store import spaces as store
+from memdeck_daemon.memory.store.spaces import Space
+
+log = logging.getLogger(__name__)
+
+OPENAI: Final = "https://api.openai.com/v1"
+OPENAI_MODEL: Final = "text-embedding-3-small"
+KNOWN: Final = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+    "nomic-embed-text": 768,
+    "mxbai-embed-large": 1024,
+    "bge-m3": 1024,
+}
+"""Dimensions, for a first start while the embedder is away."""
+TRIAL: Final = "memdeck"
+"""A text that every embedder takes."""
+TRIAL_BUDGET: Final = 1.0
+"""Seconds of the start that the embedder may take; one that is slower is believed."""
+
+
+@dataclass(slots=True)
+class Live:
+    """A space with somebody who embeds for it."""
+
+    space: Space
+    embedder: RemoteEmbedder
+    outage: Outage
+
+
+def configured(settings: EmbeddingSettings) -> Endpoint | None:
+    """The remote embedder that the settings name; None: none.
+
+    Raises:
+        ConfigurationError: address and model do not go together.
+    """
+    url, model, key = settings.url, settings.model, settings.api_key
+    if url is None:
+        if not (key := key or settings.openai_api_key):
+            if model:
+                raise ConfigurationError(
+                    "MEMDECK_EMBEDDING_MODEL needs MEMDECK_EMBEDDING_URL (or OPENAI_API_KEY)."
+                )
+            return None
+        url, model = OPENAI, model or OPENAI_MODEL
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError("MEMDECK_EMBEDDING_URL must be an address like http://127.0.0.1:8080/v1.")
+    if parts.username or parts.password or parts.query:
+        raise ConfigurationError(
+            "MEMDECK_EMBEDDING_URL must hold no key; MEMDECK_EMBEDDING_API_KEY takes it."
+        )
+    if _provider(url) == "openai":
+        key = key or settings.openai_api_key
+        model = model or OPENAI_MODEL
+    if not model:
+        raise ConfigurationError("MEMDECK_EMBEDDING_URL needs MEMDECK_EMBEDDING_MODEL.")
+    return Endpoint(url.rstrip("/"), model, key, settings.timeout, settings.concurrency)
+
+
+def _provider(url: str) -> str:
+    """Part of a space's name. A server of one's own may move to another address and serve the same space."""
+    host = urlsplit(url).hostname or ""
+    return "openai" if host == "openai.com" or host.endswith(".openai.com") else "compatible"
+
+
+@dataclass(slots=True)
+class Spaces:
+    """The spaces of one database."""
+
+    database: Database
+    settings: EmbeddingSettings
+    clock: Clock
+    primary: Live | None = None
+    """The space in which searches are answered; None: the local one."""
+    candidate: Live | None = None
+    backgrounds: dict[int, float | None] = field(default_factory=dict)
+    """Mean cosine of unrelated memories, by space."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever there may be something to embed."""
+    _endpoint: Endpoint | None = None
+    _lives: dict[int, Live] = field(default_factory=dict)
+
+    @property
+    def lives(self) -> list[Live]:
+        """Those that memories are embedded for, the primary one first."""
+        return [live for live in (self.primary, self.candidate) if live is not None]
+
+    @property
+    def searched(self) -> int:
+        """The space in which searches are answered."""
+        return self.primary.space.id if self.primary is not None else store.LOCAL
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The configured embedder.
+
+        Raises:
+            Conflict: none is configured.
+        """
+        if self._endpoint is None:
+            raise Conflict(
+                "No remote embedder is configured; set MEMDECK_EMBEDDING_URL and start the daemon again."
+            )
+        return self._endpoint
+
+    async def open(self) -> None:
+        """Bring settings and database together.
+
+        Raises:
+            ConfigurationError: the settings do not go together, or the embedder answers with other dimensions.
+        """
+        self._endpoint = endpoint = configured(self.settings)
+        if endpoint is None:
+            return
+        dimensions = await self._tried(endpoint)
+        async with self.database.transaction() as connection:
+            spaces = await store.listed(connection)
+            mine = [s for s in spaces if (s.provider, s.model) == (_provider(endpoint.url), endpoint.model)]
+            dimensions = dimensions or next((space.dimensions for space in mine), KNOWN.get(endpoint.model))
+            if dimensions is None:
+                raise ConfigurationError(
+                    f"The embedder does not answer, so the dimensions of {endpoint.model} are not known: start it, "
+                    "or set MEMDECK_EMBEDDING_DIMS."
+                )
+            primary = next((space for space in spaces if space.role == "primary"), None)
+            known = next((space for space in mine if space.dimensions == dimensions), None)
+            if known is not None:
+                await store.move(connection, known.id, endpoint.url)
+            if primary is None:
+                await self._begin(connection, endpoint, dimensions)
+            elif known is None or known.role == "retired":
+                log.warning(
+                    "the settings name the embedding model %s, the memories are searched with %s: "
+                    "`memdeck spaces add` brings it in",
+                    endpoint.model, primary.name, extra=action("embedding_space_differs"),
+                )  # fmt: skip
+        await self.refresh()
+
+    async def _begin(self, connection: object, endpoint: Endpoint, dimensions: int) -> None:
+        try:
+            space = await store.create(
+                connection, _provider(endpoint.url), endpoint.model, dimensions, endpoint.url
+            )
+        except BadRequest as error:
+            raise ConfigurationError(str(error)) from None
+        log.info("%s is the embedding space from now on", space.name, extra=action("embedding_space_added"))
+
+    async def _tried(self, endpoint: Endpoint) -> int | None:
+        """The dimensions that the embedder has; as they are set while it does not answer."""
+        try:
+            return await self.trial(endpoint, self.settings.dims, TRIAL_BUDGET)
+        except WrongDimensions as error:
+            raise ConfigurationError(str(error)) from None
+        except (EmbedderFailed, TextRefused, TimeoutError) as error:
+            reason = str(error) or "It does not answer in time."
+            log.warning(
+                "the embedder cannot be used yet: %s The local space answers meanwhile.",
+                reason, extra=action("embedder_failed"),
+            )  # fmt: skip
+        return self.settings.dims
+
+    async def trial(self, endpoint: Endpoint, dimensions: int | None, seconds: float) -> int:
+        """Ask for one vector; its dimensions.
+
+        Raises:
+            EmbedderFailed, TextRefused, TimeoutError: why there is none.
+        """
+        embedder = RemoteEmbedder(endpoint, dimensions)
+        embedder.open()
+        try:
+            async with asyncio.timeout(seconds):
+                return int((await embedder.embed([TRIAL], query=True)).shape[1])
+        finally:
+            await embedder.close()
+
+    async def add(self, model: str, dimensions: int, url: str) -> Space:
+        """A new space; it is filled in the background."""
+        async with self.database.transaction() as connection:
+            space = await store.create(connection, _provider(url), model, dimensions, url)
+        await self.refresh()
+        return space
+
+    async def switch(self, space_id: int, *, force: bool) -> Space:
+        """Search with the candidate from now on."""
+        async with self.database.transaction() as connection:
+            space = await store.switch(connection, space_id, force=force)
+        await self.refresh()
+        return space
+
+    async def drop(self, space_id: int, *, force: bool) -> Space:
+        """Remove a space. Searches leave it first, so that none meets a table that is gone."""
+        if self.primary is not None and self.primary.space.id == space_id and force:
+            self.primary = None
+        try:
+            async with self.database.transaction() as connection:
+                space = await store.drop(connection, space_id, force=force)
+        finally:
+            await self.refresh()
+        async with self.database.transaction() as connection:
+            await store.tidy(connection)
+        return space
+
+    async def refresh(self) -> None:
+        """Read the spaces anew: this or another daemon may have changed them."""
+        async with self.database.connection() as connection:
+            rows = await store.listed(connection)
+        self.backgrounds = {row.id: row.background for row in rows}
+        kept = {row.id: self._live(row) for row in rows if row.role in {"primary", "candidate"}}
+        gone = [live for space_id, live in self._lives.items() if kept.get(space_id) is not live]
+        self._lives = kept
+        by_role = {live.space.role: live for live in kept.values()}
+        self.primary, self.candidate = by_role.get("primary"), by_role.get("candidate")
+        self.changed.set()
+        for live in gone:
+            await live.embedder.close()
+
+    def _live(self, row: Space) -> Live:
+        known = self._lives.get(row.id)
+        if known is not None and known.space.url == row.url:
+            known.space = row
+            return known
+        embedder = RemoteEmbedder(self.endpoint_at(row.url, row.model), row.dimensions)
+        embedder.open()
+        return Live(row, embedder, Outage(self.clock))
+
+    def endpoint_at(self, url: str, model: str) -> Endpoint:
+        """An endpoint of the same settings; the key goes along to the same origin only."""
+        own = self.endpoint
+        key = own.key if urlsplit(url)[:2] == urlsplit(own.url)[:2] else None
+        return Endpoint(url, model, key, own.timeout, own.concurrency)
+
+    async def close(self) -> None:
+        """Close all connections to embedders."""
+        for live in self._lives.values():
+            await live.embedder.close()
+        self._lives, self.primary, self.candidate = {}, None, None

@@ -1,0 +1,1 @@
+"""Finding memories: `arms` propose candidates, `fusion` scores them, `search` puts both together."""

@@ -1,0 +1,119 @@
+"""Puts this wing together.
+
+Owns the order in which its parts are built and the list of what runs beside the requests; the composition root gives it
+a database and takes the service.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from memdeck_common.clock import Clock, Identity
+from memdeck_common.settings import Embedding as EmbeddingSettings
+from memdeck_common.settings import Memory as MemorySettings
+from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.postgres.dedicated import Connect
+from memdeck_daemon.memory.changes import Changer
+from memdeck_daemon.memory.embedding.desk import SpacesDesk
+from memdeck_daemon.memory.embedding.filler import Filler
+from memdeck_daemon.memory.embedding.local import LocalEmbedder
+from memdeck_daemon.memory.embedding.queries import Queries, SharedCache
+from memdeck_daemon.memory.embedding.spaces import Spaces
+from memdeck_daemon.memory.generations import Generations
+from memdeck_daemon.memory.lexical.index import LexicalIndex
+from memdeck_daemon.memory.projections.lexical import LexicalProjection
+from memdeck_daemon.memory.recall.hotset import HotSet
+from memdeck_daemon.memory.recall.search import Recall
+from memdeck_daemon.memory.scopes import Scopes
+from memdeck_daemon.memory.service import MemoryService
+from memdeck_daemon.memory.sessions.budget import TokenCounter
+from memdeck_daemon.memory.sessions.service import SessionService
+from memdeck_daemon.memory.sessions.warming import Warming
+from memdeck_daemon.memory.sessions.windows import KeptWindows, OwnShelf, Shelf
+from memdeck_daemon.memory.upkeep import purge
+from memdeck_daemon.memory.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Wing:
+    """The memory wing, ready."""
+
+    service: MemoryService
+    sessions: SessionService
+    generations: Generations
+    writer: Writer
+    projection: LexicalProjection
+    desk: SpacesDesk
+    filler: Filler
+    background: dict[str, Callable[[], Coroutine[Any, Any, None]]]
+    """What has to run as long as requests are served, by name."""
+
+
+def load_embedder() -> LocalEmbedder:
+    """The local space; about half a second of imports and reading, so it is done beside the database's start."""
+    return LocalEmbedder.load()
+
+
+@asynccontextmanager
+async def opened(
+    database: Database,
+    embedder: LocalEmbedder,
+    settings: MemorySettings,
+    *,
+    folder: Path,
+    name: str,
+    clock: Clock,
+    identity: Identity,
+    observe: Callable[[str, float], None],
+    connect: Connect | None = None,
+    checked: bool = True,
+    shelf: Shelf | None = None,
+    embedding: EmbeddingSettings | None = None,
+    shared: SharedCache | None = None,
+) -> AsyncIterator[Wing]:
+    """The wing over a database. `folder` holds the derived index, `name` is its reader's name in the outbox.
+
+    `observe` is told the stages of searches and their seconds. `connect` and `checked` are those of `Generations`; `shelf`
+    keeps windows of sessions, in this process if None; `shared` keeps vectors of queries for other daemons too.
+    """
+    async with AsyncExitStack() as stack:
+        index = LexicalIndex(folder)
+        stack.callback(index.close)
+        spaces = Spaces(database, embedding or EmbeddingSettings(), clock)
+        stack.push_async_callback(spaces.close)
+        await spaces.open()
+        queries = Queries(spaces, observe, clock.monotonic, shared)
+        stack.push_async_callback(queries.close)
+        filler = Filler(database, spaces, name, clock, observe)
+        scopes = Scopes(clock)
+        generations = Generations(database, clock, connect, checked=checked)
+        current = generations.current if checked else lambda _: None
+        hot = HotSet(database, settings.hot_bytes, spaces, current)
+        warming = Warming(hot)
+        writer = Writer(generations, scopes, hot, warming.expect)
+        projection = LexicalProjection(database, index, name, settings.index_interval)
+
+        def wake() -> None:
+            projection.wake()
+            filler.wake()
+
+        changer = Changer(
+            database, generations, embedder, scopes, hot, clock, identity, settings.undo_hours, wake
+        )
+        recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe)
+        service = MemoryService(database, embedder, writer, recall, changer, settings, clock, identity)
+        kept = KeptWindows(OwnShelf(clock) if shelf is None else shelf)
+        sessions = SessionService(database, service, TokenCounter(embedder.tokenizer), kept, clock, identity)
+        desk = SpacesDesk(spaces, database)
+        background: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "generations": generations.run,
+            "writer": writer.run,
+            "lexical projection": projection.run,
+            "embedding": filler.run,
+            "warming": warming.run,
+            "purge": partial(purge.run, database, settings.undo_hours, sessions.purge),
+        }
+        yield Wing(service, sessions, generations, writer, projection, desk, filler, background)
