@@ -1,0 +1,1 @@
+"""Who may enter, as whom, and how often."""

@@ -1,0 +1,153 @@
+"""Search answers that are kept, as the JSON in which they were sent.
+
+Owns what makes two searches the same one, and the short way of a request whose very bytes have been seen before: it is
+answered without being decoded. Whether a kept answer still holds is memory's business (`Validity`), and who may ask is
+checked on every request before any of this. Not kept: explained answers (they hold timings), degraded ones, and those of
+filters with an alternative that names no identifier.
+"""
+
+import hashlib
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from memdeck_common.clock import Clock
+from memdeck_common.errors import StoreUnavailable
+from memdeck_daemon.api.http.routing import Call, Reply
+from memdeck_daemon.infra.caching.tiered import Made, Source, Stamp, Tiered
+from memdeck_daemon.memory import filters
+from memdeck_daemon.memory.filters import Filter
+from memdeck_daemon.memory.model import Identifier, Reach
+
+SEEN: Final = 10_000
+"""Requests whose bytes are remembered."""
+LONGEST: Final = 1_024
+"""Bytes of a body that is remembered; the largest of all take 14 MB."""
+DEGRADED: Final = "Memdeck-Degraded"
+HIT: Final = {"Memdeck-Cache": "hit", DEGRADED: ""}
+MISS: Final = {"Memdeck-Cache": "miss"}
+
+Names = tuple[Identifier, ...]
+Make = Callable[[], Awaitable[Reply]]
+
+
+class Validity(Protocol):
+    """What tells whether an answer still holds: `memory.generations.Generations`."""
+
+    def current(self, names: Sequence[Identifier]) -> Stamp | None:
+        """The stamp of these names without a question to the database; None: ask."""
+
+    async def read(self, names: Sequence[Identifier]) -> Stamp | None:
+        """The stamp of these names from the database; None: nothing may be kept or reused now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search with all that its answer depends on, beside the memories."""
+
+    shape: str
+    """Whose words the answer is in: two addresses that answer alike have one shape."""
+    query: str
+    where: Filter
+    top_k: int
+    threshold: float | None
+    show_expired: bool
+    explain: bool
+    fields: tuple[str, ...] = ()
+
+
+class Answers:
+    """Kept answers of one daemon."""
+
+    def __init__(self, tiered: Tiered, validity: Validity, clock: Clock, ground: Callable[[], str]) -> None:
+        """`ground`: what else answers depend on right now, as text: space, version of the ranking, default threshold."""
+        self._tiered, self._validity, self._clock, self._ground = tiered, validity, clock, ground
+        self._seen: OrderedDict[tuple[str, Reach, bytes], tuple[bytes, Names]] = OrderedDict()
+        self._day = 0
+
+    async def again(self, path: str, reach: Reach, raw: bytes) -> Reply | None:
+        """The answer of a request that was answered before, byte for byte, to somebody with the same reach."""
+        known = self._seen.get((path, reach, raw))
+        if known is None or self._clock.now().toordinal() != self._day:
+            return None
+        digest, names = known
+        stamp = self._validity.current(names)
+        if stamp is None and digest in self._tiered.l1:
+            stamp = await self._read(names)
+        if stamp is None:
+            return None
+        found = self._tiered.near(digest, stamp)
+        return None if found is None else Reply(raw=found, headers=HIT)
+
+    async def reply(self, call: Call[Any, Any], asked: Asked, make: Make) -> Reply:
+        """The answer of a search, kept or made.
+
+        Raises:
+            NoScope, AdminRequired, Forbidden: what `filters.check_scope` says.
+        """
+        reach = call.principal.caller.reach
+        branches = filters.check_scope(asked.where, reach)
+        if asked.explain or not all(branches):
+            return await make()
+        names = tuple(sorted({name for branch in branches for name in branch}, key=str))
+        digest = self._digest(asked)
+        stamp = self._validity.current(names) or await self._read(names)
+        self._remember((call.raw_path, reach, call.raw), (digest, names))
+        if stamp is None:
+            return await make()
+        made, source = await self._tiered.get(digest, stamp, lambda: _made(make))
+        return _reply(made, source, reduced=self._tiered.reduced)
+
+    async def _read(self, names: Names) -> Stamp | None:
+        with suppress(StoreUnavailable):  # the search itself finds out, and says so
+            return await self._validity.read(names)
+        return None
+
+    def _remember(self, request: tuple[str, Reach, bytes], known: tuple[bytes, Names]) -> None:
+        if len(request[2]) > LONGEST:
+            return
+        self._seen[request] = known
+        if len(self._seen) > SEEN:
+            self._seen.popitem(last=False)
+
+    def _digest(self, asked: Asked) -> bytes:
+        """16 bytes; what was asked on another day is another question, because memories expire."""
+        today = self._clock.now().toordinal()
+        if today != self._day:
+            self._seen.clear()
+            self._day = today
+        question = " ".join(unicodedata.normalize("NFC", asked.query).split())
+        rest = (
+            asked.shape,
+            repr(asked.where),
+            asked.top_k,
+            asked.threshold,
+            asked.show_expired,
+            asked.fields,
+        )
+        return hashlib.blake2b(
+            repr((self._ground(), today, question, rest)).encode(), digest_size=16
+        ).digest()
+
+
+async def answered(answers: Answers | None, call: Call[Any, Any], asked: Asked, make: Make) -> Reply:
+    """The answer of a search; without kept answers it is made each time."""
+    return await make() if answers is None else await answers.reply(call, asked, make)
+
+
+async def _made(make: Make) -> Made:
+    reply = await make()
+    degraded = reply.headers.get(DEGRADED)
+    return Made(msgspec.json.encode(reply.value), keep=not degraded, notes=(degraded,) if degraded else ())
+
+
+def _reply(made: Made, source: Source, *, reduced: bool) -> Reply:
+    if source in {"l1", "l2"}:
+        return Reply(raw=made.value, headers=HIT)
+    without = (*made.notes, "redis") if reduced else made.notes
+    return Reply(raw=made.value, headers={**MISS, DEGRADED: ", ".join(without)})

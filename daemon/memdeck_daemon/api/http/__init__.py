@@ -1,0 +1,1 @@
+"""The HTTP border: listeners, the wrapper around handlers, errors, the description of the API."""

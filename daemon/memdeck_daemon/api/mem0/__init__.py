@@ -1,0 +1,1 @@
+"""The two dialects of mem0 over one service."""

@@ -1,0 +1,1 @@
+"""Operations routes, one file per noun."""

@@ -1,0 +1,31 @@
+"""What the route tables are built from."""
+
+from dataclasses import dataclass
+
+from memdeck_common.settings import Settings
+from memdeck_daemon.api.access.access import Access
+from memdeck_daemon.api.answers import Answers
+from memdeck_daemon.api.http.requests import RequestLog
+from memdeck_daemon.api.memories import Index, Memories, Sessions
+from memdeck_daemon.ports import SpaceOperations, Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the daemon that handlers speak to."""
+
+    settings: Settings
+    memory: Memories
+    sessions: Sessions
+    index: Index
+    access: Access
+    telemetry: Telemetry
+    requests: RequestLog
+    spaces: SpaceOperations
+    answers: Answers | None = None
+    """Search answers that are kept; None keeps none."""
+
+    @property
+    def text_limit(self) -> int:
+        """Largest text of one memory, in bytes of UTF-8."""
+        return self.settings.server.max_memory_bytes

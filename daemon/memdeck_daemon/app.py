@@ -1,0 +1,222 @@
+"""The composition root: every part of the daemon is built here, in reading order, on one stack.
+
+A failed start unwinds the same stack as a stop, in reverse order, so nothing that was started outlives it.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+
+from memdeck_common import __version__
+from memdeck_common.clock import SystemClock, SystemIdentity
+from memdeck_common.errors import ConfigurationError
+from memdeck_common.log import action
+from memdeck_common.settings import Settings
+from memdeck_common.wire.health import DaemonFile
+from memdeck_daemon.api.access.access import Access
+from memdeck_daemon.api.access.store import PostgresKeyStore
+from memdeck_daemon.api.answers import Answers
+from memdeck_daemon.api.application import build_application
+from memdeck_daemon.api.http.server import serve as listen
+from memdeck_daemon.infra import heap
+from memdeck_daemon.infra import home as homes
+from memdeck_daemon.infra.caching.l1 import L1
+from memdeck_daemon.infra.caching.tiered import L1_SECONDS, Tiered
+from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
+from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.postgres.dedicated import connecting
+from memdeck_daemon.infra.postgres.external import check_external
+from memdeck_daemon.infra.postgres.migrations import migrate
+from memdeck_daemon.infra.postgres.pool import PoolUsage, open_pool
+from memdeck_daemon.infra.tasks import Tasks
+from memdeck_daemon.memory import wing
+from memdeck_daemon.memory.recall import fusion
+from memdeck_daemon.operations.telemetry import caches, probes
+from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, *, check_answers: bool = True) -> int:
+    """Run the daemon until it is told to stop; the exit code.
+
+    `check_answers=False` takes every kept answer for valid: the control run of the search for stale answers.
+
+    Raises:
+        ConfigurationError: something that was set or found cannot be used; the sentence says what to do.
+    """
+    stopping, failed = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with running(settings, failed, check_answers=check_answers) as daemon:
+        _tell(daemon)
+        heap.settle()
+        waits = [asyncio.create_task(event.wait()) for event in (stopping, failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        log.info("stopping", extra=action("stopping"))
+    return 1 if failed.is_set() else 0
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, failed: asyncio.Event, *, check_answers: bool = True
+) -> AsyncIterator[DaemonFile]:
+    """A whole daemon, serving; `failed` is set when a part of it ended by itself."""
+    clock = SystemClock()
+    identity = SystemIdentity(clock)
+    home = settings.home
+    boot = Boot(settings.instance, identity.uuid().hex[-12:], clock.now())
+    async with AsyncExitStack() as stack:
+        homes.prepare(home)
+        stack.enter_context(homes.locked(home))
+
+        embedder = asyncio.create_task(asyncio.to_thread(wing.load_embedder))
+        stack.callback(embedder.cancel)
+        dsn, pool = await stack.enter_async_context(_pool(settings, clock, failed))
+        telemetry = Telemetry(boot, clock.now)
+        logging.getLogger().addHandler(telemetry.tail)
+        stack.callback(logging.getLogger().removeHandler, telemetry.tail)
+        database = Database(
+            pool, acquire_timeout=settings.database.acquire_timeout, observe=telemetry.observe_query
+        )
+        access = Access(settings.server, home, PostgresKeyStore(database), clock, identity)
+        await access.load()
+        redis = None
+        if settings.redis.url:
+            from memdeck_daemon.infra.redis import Redis  # late: 7 MB that most daemons never use
+
+            redis = Redis(settings.redis, clock)
+            stack.push_async_callback(redis.close)
+        memory = await stack.enter_async_context(
+            wing.opened(
+                database,
+                await embedder,
+                settings.memory,
+                folder=home.indexes / "lexical",
+                name=f"lexical:{_fingerprint(home.root)}",
+                clock=clock,
+                identity=identity,
+                observe=telemetry.latencies.record,
+                connect=connecting(dsn, settings.database),
+                checked=check_answers,
+                embedding=settings.embedding,
+                shared=redis,
+            )
+        )
+        tiers = Tiered(
+            L1(settings.cache.l1_bytes, L1_SECONDS, clock), redis, f"memdeck:{settings.instance}:answer:"
+        )
+        stack.push_async_callback(tiers.close)
+        ground = f"ranking {fusion.VERSION}, threshold {settings.memory.default_threshold}, space "
+        answers = Answers(tiers, memory.generations, clock, lambda: f"{ground}{memory.desk.spaces.searched}")
+        started = boot.started_at.timestamp()
+        telemetry.watch(
+            [
+                probes.api_probe(telemetry.latencies, started, lambda: telemetry.in_flight),
+                probes.postgres_probe(database.ping, lambda: PoolUsage.of(pool), telemetry.latencies),
+                probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
+                memory.projection.look,
+                probes.disk_probe(home.root),
+                *([caches.redis_probe(redis)] if redis is not None else []),
+                caches.cache_probe(tiers, telemetry.metrics_registry, clock.monotonic),
+            ],
+            lambda: probes.counts(memory.service.totals, home.root),
+            memory.writer.take_batches,
+        )
+        await telemetry.tick()
+
+        tasks = await stack.enter_async_context(Tasks(failed))
+        for name, work in memory.background.items():
+            tasks.start(name, work())
+        tasks.start("answers", tiers.run())
+        tasks.start("access", access.run())
+        tasks.start("telemetry", telemetry.run())
+
+        application = build_application(
+            settings,
+            memory.service,
+            access,
+            telemetry,
+            clock,
+            answers,
+            session_memory=memory.sessions,
+            lexical_index=memory.projection,
+            spaces=memory.desk,
+        )
+        addresses = await stack.enter_async_context(listen(application, settings.server, telemetry))
+        telemetry.url = addresses.url
+        telemetry.serving = True
+        daemon = DaemonFile(
+            url=addresses.url,
+            metrics_url=addresses.metrics_url,
+            pid=os.getpid(),
+            boot_id=boot.boot_id,
+            version=__version__,
+            instance=settings.instance,
+        )
+        stack.enter_context(homes.announced(home, daemon))
+        yield daemon
+
+
+@asynccontextmanager
+async def _pool(
+    settings: Settings, clock: SystemClock, failed: asyncio.Event
+) -> AsyncIterator[tuple[str, asyncpg.Pool]]:
+    """The address of, and connections to, a database that is up and of this version: the external one, or the embedded one."""
+    async with AsyncExitStack() as stack:
+        if settings.database.url:
+            await check_external(settings.database.url, settings.database)
+            dsn = settings.database.url
+        else:
+            cluster = EmbeddedCluster(
+                settings.home, settings.database, settings.instance, progress=_progress, clock=clock
+            )
+            stack.push_async_callback(cluster.stop)
+            dsn = await cluster.start()
+            tasks = await stack.enter_async_context(Tasks(failed))
+            tasks.start("postgres", cluster.supervise())
+        try:
+            connection = await asyncpg.connect(dsn, timeout=settings.database.connect_timeout * 5)
+            try:
+                for name in await migrate(connection):
+                    log.info("migrated the database: %s", name, extra=action("migrated", migration=name))
+            finally:
+                await connection.close()
+            pool = await open_pool(dsn, settings.database)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            raise ConfigurationError(
+                f"The database does not take connections: {type(error).__name__}."
+            ) from error
+        stack.push_async_callback(_close, pool)
+        yield dsn, pool
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 5)
+    except TimeoutError:
+        pool.terminate()
+
+
+def _fingerprint(path: os.PathLike[str]) -> str:
+    """What tells this home's index from another daemon's in a shared database."""
+    return hashlib.blake2b(f"{os.uname().nodename}:{os.fspath(path)}".encode(), digest_size=6).hexdigest()
+
+
+def _progress(sentence: str) -> None:
+    log.info("%s", sentence, extra=action("starting"))
+
+
+def _tell(daemon: DaemonFile) -> None:
+    sys.stdout.write(f"memdeck is ready at {daemon.url} (metrics {daemon.metrics_url}, pid {daemon.pid})\n")
+    sys.stdout.flush()

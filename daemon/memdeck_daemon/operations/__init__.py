@@ -1,0 +1,1 @@
+"""What keeps the daemon alive and seen. Knows nothing of memories: what it needs of them stands in `ports`."""
