@@ -1,0 +1,1 @@
+"""One screen per noun of the daemon, and the small ones that ask or explain."""

@@ -1,0 +1,1 @@
+"""Thin line-API widgets: each turns a view into rows and draws those that changed."""
