@@ -1,0 +1,105 @@
+"""What several daemons on one database know of keys, and what is written down of their use."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memdeck_common import errors
+from memdeck_common.clock import SystemIdentity
+from memdeck_common.wire.keys import NewKey
+from memdeck_daemon.api.access.access import TOUCH_SECONDS, Access
+from tests.api.serving import settings_of
+from tests.fakes.clock import ManualClock
+from tests.fakes.key_store import FakeKeyStore
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store() -> FakeKeyStore:
+    return FakeKeyStore()
+
+
+@pytest.fixture
+async def access(tmp_path: Path, store: FakeKeyStore, clock: ManualClock) -> Access:
+    return await _access(tmp_path, store, clock)
+
+
+async def _access(home: Path, store: FakeKeyStore, clock: ManualClock) -> Access:
+    settings = settings_of(home)
+    made = Access(settings.server, settings.home, store, clock, SystemIdentity(clock))
+    await made.load()
+    return made
+
+
+def _sent(key: str) -> dict[str, Any]:
+    return {"X-API-Key": key}
+
+
+async def test_a_key_made_by_one_daemon_is_known_to_the_next_after_a_refresh(
+    access: Access, tmp_path: Path, store: FakeKeyStore, clock: ManualClock
+) -> None:
+    """So is its end."""
+    other = await _access(tmp_path, store, clock)
+    made = await access.create(NewKey(label="x"))
+    with pytest.raises(errors.Unauthenticated):
+        other.authenticate(_sent(made.key))
+
+    await other.refresh()
+    assert made.id == other.authenticate(_sent(made.key)).caller.key_id
+    await access.revoke(made.id)
+    await other.refresh()
+    with pytest.raises(errors.Unauthenticated):
+        other.authenticate(_sent(made.key))
+
+
+async def test_known_keys_stay_known_while_the_database_is_away(access: Access, store: FakeKeyStore) -> None:
+    """A daemon that cannot ask does not turn everybody away."""
+    made = await access.create(NewKey())
+    store.available = False
+    with pytest.raises(errors.StoreUnavailable):
+        await access.refresh()
+    assert made.id == access.authenticate(_sent(made.key)).caller.key_id
+
+
+async def test_the_last_use_is_written_once_a_minute(
+    access: Access, store: FakeKeyStore, clock: ManualClock
+) -> None:
+    """However often the key is used."""
+    made = await access.create(NewKey())
+    for _ in range(5):
+        access.authenticate(_sent(made.key))
+        await access._write_use()
+        clock.advance(TOUCH_SECONDS / 5 - 0.01)
+    assert 1 == store.touches
+
+    clock.advance(1)
+    access.authenticate(_sent(made.key))
+    await access._write_use()
+    assert 2 == store.touches
+    (listed,) = (await access.list()).keys
+    assert clock.now().isoformat(timespec="microseconds") == listed.last_used_at
+
+
+async def test_a_use_that_cannot_be_written_now_is_written_later(access: Access, store: FakeKeyStore) -> None:
+    """It is only a date, but it should come true."""
+    made = await access.create(NewKey())
+    access.authenticate(_sent(made.key))
+    store.available = False
+    with pytest.raises(errors.StoreUnavailable):
+        await access._write_use()
+    store.available = True
+    await access._write_use()
+    assert (await access.list()).keys[0].last_used_at is not None
+
+
+async def test_no_key_is_stored_as_it_is(access: Access, store: FakeKeyStore) -> None:
+    """Only its digest, and twelve characters to tell it by."""
+    made = await access.create(NewKey())
+    (row,) = store.rows.values()
+    assert made.key not in repr(row)
+    assert (made.key[:12], 32) == (row.key_prefix, len(row.digest))

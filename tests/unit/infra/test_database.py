@@ -1,0 +1,125 @@
+"""Driver errors as sentences: what passes the border of the database, and what does not."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreUnavailable
+from memdeck_daemon.infra.postgres.database import Database
+
+SECRET = "the text of a memory"
+
+
+class FakeConnection:
+    """Opens transactions that do nothing."""
+
+    terminated = False
+
+    def terminate(self) -> None:
+        self.terminated = True
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+
+class FakePool:
+    """Lends a connection."""
+
+    def __init__(self) -> None:
+        self.connection = FakeConnection()
+
+    @asynccontextmanager
+    async def acquire(self, *, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109 - as the driver
+        assert 5 == timeout
+        yield self.connection
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database(FakePool(), acquire_timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (asyncpg.ConnectionDoesNotExistError(SECRET), StoreUnavailable),
+        (asyncpg.InterfaceError(SECRET), StoreUnavailable),
+        (asyncpg.CannotConnectNowError(SECRET), StoreUnavailable),
+        (asyncpg.AdminShutdownError(SECRET), StoreUnavailable),
+        (asyncpg.TooManyConnectionsError(SECRET), StoreUnavailable),
+        (asyncpg.QueryCanceledError(SECRET), StoreUnavailable),
+        (asyncpg.DeadlockDetectedError(SECRET), StoreUnavailable),
+        (asyncpg.SerializationError(SECRET), StoreUnavailable),
+        (asyncpg.LockNotAvailableError(SECRET), StoreUnavailable),
+        (asyncpg.InternalClientError(SECRET), StoreUnavailable),
+        (ConnectionResetError(SECRET), StoreUnavailable),
+        (TimeoutError(SECRET), StoreUnavailable),
+        (asyncpg.DiskFullError(SECRET), DiskFull),
+        (asyncpg.CheckViolationError(SECRET), MemdeckError),
+        (asyncpg.UndefinedTableError(SECRET), MemdeckError),
+        (asyncpg.ProgramLimitExceededError(SECRET), MemdeckError),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+async def test_errors_of_the_driver_become_ours(
+    database: Database, raised: Exception, expected: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without what Postgres quotes in them: neither the message nor the log holds a row."""
+    for opened in (database.connection, database.transaction):
+        with pytest.raises(MemdeckError) as caught:
+            async with opened():
+                raise raised
+        assert expected is type(caught.value)
+        assert SECRET not in str(caught.value)
+    formatted = logging.Formatter()
+    assert SECRET not in "".join(formatted.format(record) for record in caplog.records)
+
+
+@pytest.mark.parametrize("raised", [asyncpg.CharacterNotInRepertoireError("x"), asyncpg.DataError("y")])
+async def test_a_value_that_cannot_be_stored_is_the_callers_mistake(
+    database: Database, raised: Exception
+) -> None:
+    """400, not 500."""
+    with pytest.raises(BadRequest):
+        async with database.connection():
+            raise raised
+
+
+async def test_a_connection_that_lost_its_place_is_not_lent_again() -> None:
+    """The driver's state after a server that died within a statement; any other error leaves it in use."""
+    for raised, expected in (
+        (asyncpg.InternalClientError("x"), True),
+        (asyncpg.DeadlockDetectedError("x"), False),
+    ):
+        pool = FakePool()
+        with pytest.raises(StoreUnavailable):
+            async with Database(pool, acquire_timeout=5).transaction():
+                raise raised
+        assert expected is pool.connection.terminated
+
+
+async def test_a_unique_violation_passes(database: Database) -> None:
+    """By it a store learns that somebody was first."""
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with database.transaction():
+            raise asyncpg.UniqueViolationError("k")
+
+
+async def test_what_is_not_the_drivers_passes(database: Database) -> None:
+    """A mistake of ours is not the database's."""
+    with pytest.raises(KeyError):
+        async with database.connection():
+            raise KeyError("k")
+
+
+async def test_the_time_that_a_connection_was_held_is_told() -> None:
+    """Also to the metrics."""
+    held: list[float] = []
+    async with Database(FakePool(), acquire_timeout=5, observe=held.append).connection():
+        pass
+    assert 1 == len(held)

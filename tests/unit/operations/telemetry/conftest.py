@@ -1,0 +1,17 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
+from tests.fakes.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 20, 9, 30, tzinfo=UTC))
+
+
+@pytest.fixture
+def telemetry(clock: ManualClock) -> Telemetry:
+    """Nothing to watch yet."""
+    return Telemetry(Boot("test", "boot1", clock.now()), clock.now)
