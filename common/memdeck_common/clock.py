@@ -4,12 +4,14 @@ Owns the only reads of the system's clocks and random source that the product's 
 their own and neither sleep nor patch. Durations come from `monotonic`, instants from `now`.
 """
 
+import random
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -30,6 +32,13 @@ class Identity(Protocol):
 
     def token(self, size: int) -> str:
         """`size` random bytes as URL-safe text, for keys."""
+
+
+Chance = Callable[[], float]
+"""A number from 0 up to 1, evenly spread: for jitter, never for secrets."""
+
+system_chance: Final[Chance] = random.random
+"""The process' own."""
 
 
 class SystemClock:
