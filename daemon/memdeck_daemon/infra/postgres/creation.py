@@ -4,7 +4,6 @@ Owns initdb. The cluster is made under a temporary name and gets its real one wh
 whatever interrupts this leaves no half-made database behind, only a folder that a later start removes.
 """
 
-import asyncio
 import os
 import shutil
 import subprocess
