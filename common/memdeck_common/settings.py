@@ -37,10 +37,18 @@ class Server(Struct, frozen=True, kw_only=True):
     """Port of the API; 0 lets the system choose."""
     metrics_port: Annotated[Port, env("MEMDECK_METRICS_PORT")] = 9103
     """Port of /metrics; 0 lets the system choose."""
+    allowed_hosts: Annotated[str, env("MEMDECK_ALLOWED_HOSTS")] = ""
+    """Names by which the daemon is reached beside `localhost` and addresses, separated by commas; web pages of these hosts may ask too. `*` switches the check off."""
+    max_connections: Annotated[int, Meta(ge=1, le=100_000), env("MEMDECK_MAX_CONNECTIONS")] = 1_000
+    """Most connections to one listener; more are answered with 503."""
+    max_concurrent: Annotated[int, Meta(ge=1, le=100_000), env("MEMDECK_MAX_CONCURRENT")] = 200
+    """Requests that are worked on at once; four times as many wait for their turn, for 2 seconds, then it is 503."""
     max_body_bytes: Annotated[Count, env("MEMDECK_MAX_BODY_BYTES")] = 2 * 1024 * 1024
     """Largest request body."""
     max_memory_bytes: Annotated[Count, env("MEMDECK_MAX_MEMORY_BYTES")] = 64 * 1024
     """Largest text of one memory, in bytes of UTF-8."""
+    receive_timeout: Annotated[Positive, env("MEMDECK_RECEIVE_TIMEOUT")] = 10.0
+    """Seconds in which the head of a request, and then its body, must have arrived."""
     request_timeout: Annotated[Positive, env("MEMDECK_REQUEST_TIMEOUT")] = 30.0
     """Seconds that a request may take in all."""
     shutdown_timeout: Annotated[Positive, env("MEMDECK_SHUTDOWN_TIMEOUT")] = 10.0

@@ -43,9 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    from memdeck_daemon.infra import heap
+    from memdeck_daemon.infra import descriptors, heap
 
     heap.economise()  # before the first thread
+    descriptors.allow(settings.server.max_connections)
     import uvloop  # late: `check` and `--help` do without
 
     from memdeck_daemon.app import serve

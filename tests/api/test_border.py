@@ -16,6 +16,7 @@ from memdeck_common.clock import SystemClock, SystemIdentity
 from memdeck_common.log import fields_of
 from memdeck_daemon.memory.filters import Filter
 from memdeck_daemon.memory.model import Caller, Memory
+from tests.api.raw import exchange, head
 from tests.api.serving import Api, served
 from tests.fakes.memory_service import FakeMemoryService
 from tests.support.waiting import eventually
@@ -45,33 +46,6 @@ class Moody(FakeMemoryService):
 @pytest.fixture
 def moody() -> Moody:
     return Moody()
-
-
-async def _exchange(api: Api, request: bytes, *, wait: float = 5.0) -> tuple[int, dict[str, str], Any]:
-    """Status, headers (names in lower case) and JSON body of a raw request; the body is sent before anything is read."""
-    host, port = api.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        writer.write(request)
-        await writer.drain()
-        async with asyncio.timeout(wait):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            while head.startswith("HTTP/1.1 100"):
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            lines = head.split("\r\n")
-            headers = {
-                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
-            }
-            body = await reader.readexactly(int(headers["content-length"]))
-    finally:
-        writer.close()
-        await writer.wait_closed()
-    return int(lines[0].split()[1]), headers, json.loads(body)
-
-
-def _head(api: Api, path: str, *more: str, method: str = "POST") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: test", f"X-API-Key: {api.admin}", *more]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 # --- every answer -----------------------------------------------------------------------------------------------------
@@ -128,8 +102,8 @@ async def test_what_was_answered_is_told_to_telemetry(api: Api) -> None:
 
 async def test_a_large_body_is_refused_and_the_client_reads_why(api: Api) -> None:
     body = b'{"messages": "' + b"x" * (10 * MIB) + b'", "user_id": "a"}'
-    head = _head(api, "/v3/memories/add/", f"Content-Length: {len(body)}")
-    status, _, refusal = await _exchange(api, head + body)
+    sent = head(api, "/v3/memories/add/", f"Content-Length: {len(body)}")
+    status, _, refusal = await exchange(api, sent + body)
 
     assert (413, "body_too_large", 2 * MIB) == (status, refusal["code"], refusal["limit"])
 
@@ -137,37 +111,37 @@ async def test_a_large_body_is_refused_and_the_client_reads_why(api: Api) -> Non
 async def test_a_large_body_in_chunks_is_refused_too(api: Api) -> None:
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     body = chunk * 160 + b"0\r\n\r\n"
-    status, _, refusal = await _exchange(api, _head(api, "/memories", "Transfer-Encoding: chunked") + body)
+    status, _, refusal = await exchange(api, head(api, "/memories", "Transfer-Encoding: chunked") + body)
     assert (413, "body_too_large") == (status, refusal["code"])
 
 
 async def test_a_large_body_is_refused_before_it_is_sent_to_who_asks(api: Api) -> None:
-    head = _head(api, "/memories", f"Content-Length: {10 * MIB}", "Expect: 100-continue")
-    status, headers, refusal = await _exchange(api, head)
+    sent = head(api, "/memories", f"Content-Length: {10 * MIB}", "Expect: 100-continue")
+    status, headers, refusal = await exchange(api, sent)
     assert (413, "body_too_large", "close") == (status, refusal["code"], headers["connection"])
 
 
 async def test_a_body_that_fits_is_asked_for(api: Api) -> None:
     body = b'{"query": "x", "filters": {"user_id": "a"}}'
-    head = _head(api, "/search", f"Content-Length: {len(body)}", "Expect: 100-continue")
-    status, _, answer = await _exchange(api, head + body)
+    sent = head(api, "/search", f"Content-Length: {len(body)}", "Expect: 100-continue")
+    status, _, answer = await exchange(api, sent + body)
     assert (200, []) == (status, answer["results"])
 
 
 async def test_other_expectations_are_417(api: Api) -> None:
-    status, _, refusal = await _exchange(api, _head(api, "/v1/ping/", "Expect: miracles", method="GET"))
+    status, _, refusal = await exchange(api, head(api, "/v1/ping/", "Expect: miracles", method="GET"))
     assert (417, "expectation_failed") == (status, refusal["code"])
 
 
 async def test_a_large_body_without_a_key_reads_401(api: Api) -> None:
     body = b"x" * (10 * MIB)
-    head = f"POST /memories HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    assert 401 == (await _exchange(api, head + body))[0]
+    sent = f"POST /memories HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    assert 401 == (await exchange(api, sent + body))[0]
 
 
 async def test_a_large_body_where_none_is_read_is_refused(api: Api) -> None:
     body = b"x" * (3 * MIB)
-    assert 413 == (await _exchange(api, _head(api, "/reset", f"Content-Length: {len(body)}") + body))[0]
+    assert 413 == (await exchange(api, head(api, "/reset", f"Content-Length: {len(body)}") + body))[0]
 
 
 async def test_the_connection_is_good_for_another_request_after_a_refusal(api: Api) -> None:
@@ -175,10 +149,10 @@ async def test_the_connection_is_good_for_another_request_after_a_refusal(api: A
     reader, writer = await asyncio.open_connection(host, int(port))
     for expected in (b"400", b"200"):
         body = b"{]" if expected == b"400" else b'{"query": "x", "filters": {"user_id": "a"}}'
-        writer.write(_head(api, "/search", f"Content-Length: {len(body)}") + body)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert expected == head.split()[1]
-        length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        writer.write(head(api, "/search", f"Content-Length: {len(body)}") + body)
+        told = await reader.readuntil(b"\r\n\r\n")
+        assert expected == told.split()[1]
+        length = next(line for line in told.split(b"\r\n") if line.lower().startswith(b"content-length"))
         await reader.readexactly(int(length.split(b":")[1]))
     writer.close()
     await writer.wait_closed()
@@ -209,8 +183,8 @@ async def test_the_content_type_does_not_matter_when_the_body_is_json(api: Api) 
 
 
 async def test_a_body_that_does_not_arrive_is_408(tmp_path: Path) -> None:
-    async with served(tmp_path, request_timeout=0.2) as api:
-        status, _, refusal = await _exchange(api, _head(api, "/search", "Content-Length: 100") + b"{")
+    async with served(tmp_path, receive_timeout=0.2) as api:
+        status, _, refusal = await exchange(api, head(api, "/search", "Content-Length: 100") + b"{")
     assert (408, "body_timeout") == (status, refusal["code"])
 
 
@@ -218,20 +192,21 @@ async def test_a_body_that_does_not_arrive_is_408(tmp_path: Path) -> None:
     ("request_", "code"),
     [
         (b"hello\r\n\r\n", "no_http"),
-        (b"GET / HTTP/1.1\r\nHost: test\r\nX-API-Key: m0sk_sec\x00ret\r\n\r\n", "no_http"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-API-Key: m0sk_sec\x00ret\r\n\r\n", "no_http"),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", "no_http"),
-        (b"POST /search HTTP/1.1\r\nHost: test\r\nContent-Length: many\r\n\r\n", "no_http"),
-        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", "head_too_large"),
-        (b"GET / HTTP/1.1\r\nHost: test\r\nX-Large: " + b"x" * 40_000 + b"\r\n\r\n", "head_too_large"),
+        (b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n", "no_http"),
+        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", "head_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"x" * 40_000 + b"\r\n\r\n", "head_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-One: 1\r\n" * 101 + b"\r\n", "head_too_large"),
     ],
-    ids=["words", "NUL", "colon", "length", "address", "header"],
+    ids=["words", "NUL", "colon", "length", "address", "header", "headers"],
 )
 async def test_what_is_no_http_is_refused_with_the_same_envelope(
     api: Api, request_: bytes, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And nothing that was sent gets into the log."""
     with caplog.at_level(logging.INFO):
-        status, headers, refusal = await _exchange(api, request_)
+        status, headers, refusal = await exchange(api, request_)
     assert (400, code, refusal["request_id"]) == (status, refusal["code"], headers["x-request-id"])
     assert "no HTTP" in caplog.text
     assert "m0sk_sec" not in caplog.text
@@ -250,10 +225,10 @@ async def test_long_filters_fit_into_an_address(api: Api) -> None:
 LIST = "/memories?user_id=a"
 
 
-async def test_a_request_that_takes_too_long_is_503(tmp_path: Path, moody: Moody) -> None:
+async def test_a_request_that_takes_too_long_is_504(tmp_path: Path, moody: Moody) -> None:
     async with served(tmp_path, moody, request_timeout=0.05) as api:
         answer = await api.call("GET", LIST)
-    assert (503, "deadline_exceeded", "1") == (answer.status, answer.code, answer.headers["Retry-After"])
+    assert (504, "deadline_exceeded", "1") == (answer.status, answer.code, answer.headers["Retry-After"])
 
 
 async def test_unexpected_errors_show_nothing_of_the_inside(
@@ -363,10 +338,10 @@ async def test_a_request_under_way_may_end_before_a_stop(tmp_path: Path, moody: 
     """It gets its time, and no more than that."""
     async with asyncio.TaskGroup() as group:
         async with served(tmp_path, moody, request_timeout=0.3, shutdown_timeout=20.0) as api:
-            under_way = group.create_task(_exchange(api, _head(api, LIST, method="GET")))
+            under_way = group.create_task(exchange(api, head(api, LIST, method="GET")))
             await eventually(moody.asked.is_set)
         status, _, _ = await under_way
-    assert 503 == status
+    assert 504 == status
 
 
 async def test_requests_under_way_are_counted(api: Api) -> None:

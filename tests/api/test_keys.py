@@ -118,11 +118,14 @@ async def test_authentication_can_be_disabled_on_loopback(tmp_path: Path) -> Non
         assert 200 == (await api.call("GET", "/v1/ping/", key="whatever")).status
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8888"}])
-async def test_pages_of_other_origins_do_not_profit(tmp_path: Path, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status"), [({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example:8888"}, 421)]
+)
+async def test_pages_of_other_origins_do_not_profit(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
     async with served(tmp_path, auth_disabled=True) as api:
-        answer = await api.call("GET", "/memories", key="", headers=headers)
-    assert (403, "forbidden") == (answer.status, answer.code)
+        assert status == (await api.call("GET", "/memories", key="", headers=headers)).status
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::"])  # noqa: S104 - refused

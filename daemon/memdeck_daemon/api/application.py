@@ -10,8 +10,10 @@ from memdeck_daemon.api import native, sessions
 from memdeck_daemon.api.access.access import Access
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.api.http import openapi
+from memdeck_daemon.api.http.admission import Admission
 from memdeck_daemon.api.http.docs import PAGE
 from memdeck_daemon.api.http.endpoint import Border
+from memdeck_daemon.api.http.hosts import Hosts
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Handler, Reply, Route
 from memdeck_daemon.api.http.server import application
@@ -73,6 +75,8 @@ def build_application(
         telemetry=telemetry,
         requests=requests,
         clock=clock,
+        hosts=Hosts(settings.server.host, settings.server.allowed_hosts),
+        admission=Admission(settings.server.max_concurrent),
         answers=answers,
     )
     return application(routes, border)

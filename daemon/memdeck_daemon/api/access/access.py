@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from memdeck_common import errors
 from memdeck_common.clock import Clock, Identity
@@ -106,7 +105,6 @@ class Access:
 
         Raises:
             Unauthenticated: no key, or none that is known.
-            Forbidden: authentication is disabled and a web page of another origin asks.
         """
         text = _key_of(headers)
         found = self._found(text) if text else None
@@ -114,7 +112,6 @@ class Access:
             self._note_use(found)
             return found
         if self._settings.auth_disabled:
-            _check_origin(headers)
             return ANYBODY
         if not text:
             raise errors.Unauthenticated(NO_KEY)
@@ -249,17 +246,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _check_origin(headers: Mapping[str, str]) -> None:
-    """Without keys, a page in the browser of this machine could ask: by its own origin, or by a name that it rebinds."""
-    for name in ("Host", "Origin"):
-        value = headers.get(name, "")
-        host = urlsplit(value if "//" in value else f"//{value}").hostname or ""
-        if value and not _is_loopback(host):
-            raise errors.Forbidden(
-                f"Authentication is disabled, so {name} must be loopback, not {host or value}."
-            )
 
 
 def _key_of(headers: Mapping[str, str]) -> str:

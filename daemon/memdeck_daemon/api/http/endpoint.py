@@ -23,6 +23,8 @@ from memdeck_daemon.api.access.limits import Allowance
 from memdeck_daemon.api.access.principals import NOBODY, Principal
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.api.http import decoding
+from memdeck_daemon.api.http.admission import Admission
+from memdeck_daemon.api.http.hosts import Hosts
 from memdeck_daemon.api.http.refusals import JSON, BodyTimeout, DeadlineExceeded, ExpectationFailed, envelope
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Reply, Route, Stream
@@ -49,6 +51,8 @@ class Border:
     telemetry: Telemetry
     requests: RequestLog
     clock: Clock
+    hosts: Hosts
+    admission: Admission
     answers: Answers | None = None
     streams: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Answers that go on; the server ends them when it stops."""
@@ -73,6 +77,8 @@ class Endpoint:
         self._border = border
         self._decoder = msgspec.json.Decoder(route.body, strict=False) if route.body else None
         self._deadline = LONG_WORK if route.operation in LONG else border.settings.request_timeout
+        # What people look at when the daemon has too much to do must not wait in line.
+        self._queues = route.need != "public" and route.dialect != "ops"
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """The answer, whatever happens; counted as under way until it is sent or streamed."""
@@ -140,17 +146,25 @@ class Endpoint:
             query=decoding.converted(request.query, route.query) if route.query else None,
             path=decoding.path_values(request.match_info) if request.match_info else {},
             headers=request.headers,
-            base_url=f"{request.scheme}://{request.host}",
+            base_url=f"{request.scheme}://{request.headers.get(hdrs.HOST, border.settings.host)}",
             raw=raw,
             raw_path=request.raw_path,
         )
+        left = self._deadline - (border.clock.monotonic() - passage.began)
         try:
-            async with asyncio.timeout(self._deadline):
-                return await route.handler(call)
+            async with asyncio.timeout(max(left, 0.0)):
+                return await self._handled(call)
         except TimeoutError:
             raise DeadlineExceeded from None
 
+    async def _handled(self, call: Call[Any, Any]) -> Any:
+        if not self._queues:
+            return await self._route.handler(call)
+        async with self._border.admission:
+            return await self._route.handler(call)
+
     def _admitted(self, request: web.Request, passage: _Passage) -> Principal:
+        self._border.hosts.check(request.headers)
         if self._route.need == "public":
             return NOBODY
         access = self._border.access
@@ -166,7 +180,7 @@ class Endpoint:
         if request.content.is_eof():  # all of it is here: nothing to wait for, and a timeout is not free
             return await decoding.read_body(request, settings.max_body_bytes)
         try:
-            async with asyncio.timeout(settings.request_timeout):
+            async with asyncio.timeout(settings.receive_timeout):
                 return await decoding.read_body(request, settings.max_body_bytes)
         except TimeoutError:
             raise BodyTimeout from None

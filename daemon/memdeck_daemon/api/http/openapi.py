@@ -172,9 +172,9 @@ def _responses(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
 
 def _refusals(route: Route) -> set[int]:
     """Every status of a refusal that this route can answer with."""
-    found = {*route.refuses}
+    found = {*route.refuses, 403, 421}  # pages of other origins, names of other hosts
     if route.need != "public":
-        found |= {401, 403, 429}
+        found |= {401, 429}
     if "{" in route.path:
         found |= {400} | ({404} if ":" in route.path else set())
     if route.body is not None or route.query is not None:
@@ -182,7 +182,7 @@ def _refusals(route: Route) -> set[int]:
     if route.method not in {"GET", "HEAD"}:
         found |= {400, 408, 413}
     if route.need != "public" or route.refuses:
-        found.add(503)
+        found |= {503, 504}
     if route.need in {"write", "admin"}:
         found.add(507)
     return found

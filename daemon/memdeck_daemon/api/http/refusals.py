@@ -44,7 +44,31 @@ class ExpectationFailed(errors.MemdeckError):
 class DeadlineExceeded(errors.Unavailable):
     """The request took longer than MEMDECK_REQUEST_TIMEOUT allows; what it began may still complete. Try again shortly."""
 
-    code = "deadline_exceeded"
+    code, status = "deadline_exceeded", 504
+
+
+class Overloaded(errors.Unavailable):
+    """More requests are waiting than can be answered in time; nothing was done. Try again shortly."""
+
+    code = "overloaded"
+
+
+class TooManyConnections(errors.Unavailable):
+    """More connections are open than MEMDECK_MAX_CONNECTIONS allows; nothing was done. Try again shortly."""
+
+    code = "too_many_connections"
+
+
+class UnknownHost(errors.MemdeckError):
+    """This daemon is not known by the name in the header Host."""
+
+    code, status = "unknown_host", 421
+
+
+class ForeignOrigin(errors.Forbidden):
+    """Web pages of other origins may not ask this daemon; MEMDECK_ALLOWED_HOSTS names those that may."""
+
+    code = "foreign_origin"
 
 
 class InvalidFields(errors.BadField):

@@ -19,15 +19,14 @@ from memdeck_common import errors
 from memdeck_common.log import action
 from memdeck_common.settings import Server
 from memdeck_daemon.api.http.endpoint import Border, Endpoint
-from memdeck_daemon.api.http.protocol import EnvelopeRunner
+from memdeck_daemon.api.http.hosts import Hosts
+from memdeck_daemon.api.http.protocol import LINGER, EnvelopeRunner, Limits
 from memdeck_daemon.api.http.routing import Call, Route
 from memdeck_daemon.ports import Telemetry
 
 log = logging.getLogger(__name__)
 KEEP_ALIVE: Final = 75.0
 """Seconds that an idle connection stays open; aiohttp's own default is an hour."""
-LINGER: Final = 2.0
-"""Seconds in which a body that nobody reads is still taken in after the answer."""
 BACKLOG: Final = 512
 BORDER: Final = web.AppKey("border", Border)
 ROUTES: Final = web.AppKey("routes", list[Route])
@@ -90,10 +89,14 @@ async def _end_streams(app: web.Application) -> None:
         task.cancel()
 
 
-def metrics_application(telemetry: Telemetry) -> web.Application:
+def metrics_application(telemetry: Telemetry, hosts: Hosts) -> web.Application:
     """The metrics listener: `/metrics` and nothing else."""
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        try:
+            hosts.check(request.headers)
+        except errors.MemdeckError as error:
+            return web.Response(status=error.status, text=f"{error}\n")
         body, content_type = telemetry.metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -111,7 +114,7 @@ async def serve(app: web.Application, settings: Server, telemetry: Telemetry) ->
     """
     async with AsyncExitStack() as stack:
         url = await _listen(stack, app, settings, settings.port, "MEMDECK_PORT")
-        metrics = metrics_application(telemetry)
+        metrics = metrics_application(telemetry, Hosts(settings.host, settings.allowed_hosts))
         metrics_url = await _listen(stack, metrics, settings, settings.metrics_port, "MEMDECK_METRICS_PORT")
         log.info("listening on %s, metrics on %s", url, metrics_url, extra=action("listening", url=url))
         yield Addresses(url, metrics_url + "/metrics")
@@ -122,6 +125,7 @@ async def _listen(
 ) -> str:
     runner = EnvelopeRunner(
         app,
+        Limits(settings.max_connections, settings.receive_timeout, settings.request_timeout),
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEP_ALIVE,
