@@ -9,6 +9,7 @@ import pytest
 
 from memdeck_common.clock import SystemClock, SystemIdentity
 from memdeck_daemon.api.http.admission import QUEUE
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.filters import Filter
 from memdeck_daemon.memory.model import Caller, Memory
 from tests.api.raw import answer, connection, ended, exchange, head
@@ -25,12 +26,13 @@ class Slow(FakeMemoryService):
     def __init__(self) -> None:
         clock = SystemClock()
         super().__init__(clock, SystemIdentity(clock))
-        self.asked, self.most = 0, 0
+        self.asked, self.most, self.left = 0, 0, 0.0
         self.go_on = asyncio.Event()
 
     async def page(self, where: Filter, caller: Caller, **options: Any) -> tuple[int, list[Memory]]:
         """Wait, then nothing is there."""
         del where, caller, options
+        self.left = deadline.left(1000.0)
         self.asked += 1
         self.most = max(self.most, self.asked)
         await self.go_on.wait()
@@ -264,7 +266,7 @@ async def test_nobody_waits_in_line_for_ever(tmp_path: Path) -> None:
 
 
 async def test_the_deadline_counts_from_the_head_on(tmp_path: Path) -> None:
-    """A body that came late leaves its handler what is left."""
+    """A body that came late leaves its handler what is left, and the calls of the handler know."""
     slow = Slow()
     async with served(tmp_path, slow, request_timeout=0.4) as api, connection(api.url) as (reader, writer):
         loop = asyncio.get_running_loop()
@@ -276,3 +278,4 @@ async def test_the_deadline_counts_from_the_head_on(tmp_path: Path) -> None:
         status, _, refusal = await answer(reader)
         assert (504, "deadline_exceeded") == (status, refusal["code"])
         assert 0.6 > loop.time() - begun
+        assert 0.15 > slow.left > 0.0

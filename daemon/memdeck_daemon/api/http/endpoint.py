@@ -28,12 +28,15 @@ from memdeck_daemon.api.http.hosts import Hosts
 from memdeck_daemon.api.http.refusals import JSON, BodyTimeout, DeadlineExceeded, ExpectationFailed, envelope
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Reply, Route, Stream
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.ports import Telemetry
 
 log = logging.getLogger(__name__)
 LONG: Final = frozenset({"delete_all", "undo", "export"})
 LONG_WORK: Final = 900.0
 """Seconds for what may concern a million memories; it goes on in parts that are short each."""
+HANDED_DOWN: Final = 0.95
+"""Share of the time that the calls of a request get; the rest is for saying what failed."""
 _NO_BODY: Final = frozenset({"GET", "HEAD"})
 
 
@@ -150,10 +153,11 @@ class Endpoint:
             raw=raw,
             raw_path=request.raw_path,
         )
-        left = self._deadline - (border.clock.monotonic() - passage.began)
+        left = max(0.0, self._deadline - (border.clock.monotonic() - passage.began))
         try:
-            async with asyncio.timeout(max(left, 0.0)):
-                return await self._handled(call)
+            with deadline.within(left * HANDED_DOWN):
+                async with asyncio.timeout(left):
+                    return await self._handled(call)
         except TimeoutError:
             raise DeadlineExceeded from None
 

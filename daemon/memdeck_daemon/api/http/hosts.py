@@ -77,4 +77,3 @@ def _cannot_be_rebound(name: str) -> bool:
     except ValueError:
         return False
     return True
-
