@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import logging
 import re
 from collections.abc import AsyncGenerator
