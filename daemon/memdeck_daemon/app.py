@@ -38,7 +38,7 @@ from memdeck_daemon.infra.postgres.pool import PoolUsage, open_pool
 from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import wing
 from memdeck_daemon.memory.recall import fusion
-from memdeck_daemon.operations.telemetry import caches, probes
+from memdeck_daemon.operations.telemetry import caches, lag, probes
 from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
 
 log = logging.getLogger(__name__)
@@ -141,6 +141,7 @@ async def running(
         tasks.start("answers", tiers.run())
         tasks.start("access", access.run())
         tasks.start("telemetry", telemetry.run())
+        tasks.start("lag", lag.watch(telemetry.metrics_registry.loop_lag.observe))
 
         application = build_application(
             settings,

@@ -14,6 +14,7 @@ from memdeck_common.wire.feed import Counts, Mode
 from memdeck_daemon.operations.telemetry.calls import CallCollector
 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
+LAGS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0)
 SIZES: Final = (1, 2, 5, 10, 20, 50)
 MODES: Final[tuple[Mode, ...]] = ("normal", "reduced-precision", "essential-only", "cache-only", "read-only")
 
@@ -60,6 +61,13 @@ class Metrics:
         )
         self.cache_entries = Gauge("memory_cache_entries", "Answers kept in this process.", registry=reg)
         self.cache_bytes = Gauge("memory_cache_bytes", "Memory of the answers kept.", registry=reg)
+        self.loop_lag = Histogram(
+            "memdeck_event_loop_lag_seconds",
+            "How late a timer of the event loop rang.",
+            registry=reg,
+            buckets=LAGS,
+        )
+        self.tasks = Gauge("memdeck_tasks", "Tasks of the event loop.", registry=reg)
         self.pool_usage.labels("postgresql")
         self.show_mode("normal")
 

@@ -232,6 +232,7 @@ class Telemetry:
         for size in self._batches():
             for histogram in self.metrics_registry.batch_sizes:
                 histogram.observe(size)
+        self.metrics_registry.tasks.set(len(asyncio.all_tasks()))
         self.metrics_registry.show_mode(self._vitals.mode)
         self.metrics_registry.show_counts(self._vitals.counts)
 
