@@ -280,8 +280,7 @@ class Part:
     part: float
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A memory with its score."""
 
     memory: Memory
@@ -291,8 +290,7 @@ class Hit:
     parts: tuple[Part, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One stage of a search, in ms after its begin."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from memdeck_common.wire.platform import EventRecord
 from memdeck_daemon.memory import model
 
 
+@lru_cache(maxsize=16_384)  # the same memories are shown again and again
 def iso(at: datetime) -> str:
     """ISO 8601 in UTC with microseconds: `2026-01-31T12:00:00.000000+00:00`."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)

@@ -207,7 +207,8 @@ def best(
     if len(rows) > top_k:
         rows = rows[np.argpartition(-scores.total[rows], top_k - 1)[:top_k]] if top_k else rows[:0]
     order = np.lexsort((-rows, -scores.total[rows]))
-    return [int(row) for row in rows[order]]
+    found: list[int] = rows[order].tolist()
+    return found
 
 
 def _spread(block: Block, values: Floats, weights: Floats) -> Floats:

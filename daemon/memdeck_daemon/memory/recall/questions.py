@@ -124,6 +124,6 @@ def content_of(question: str, stop: frozenset[str], names: Iterable[str]) -> str
     kept = [
         word
         for word in WORDS.findall(question)
-        if re.split(r"['’]", word.casefold(), maxsplit=1)[0] not in dropped
+        if word.casefold().replace("’", "'").partition("'")[0] not in dropped
     ]
     return " ".join(kept) or question

@@ -84,17 +84,12 @@ class Ranked:
 
     def hits(self, memories: dict[uuid.UUID, Memory], *, explain: bool) -> tuple[Hit, ...]:
         """The hits, best first; what is gone meanwhile is left out."""
-        scores = self.scores
+        scores, ids = self.scores, self.block.ids
+        columns = (values[self.rows].tolist() for values in (scores.total, scores.cosine, scores.keyword))
         return tuple(
-            Hit(
-                memories[self.block.ids[row]],
-                float(scores.total[row]),
-                float(scores.cosine[row]),
-                bool(scores.keyword[row]),
-                scores.parts(row) if explain else (),
-            )
-            for row in self.rows
-            if self.block.ids[row] in memories
+            Hit(memories[ids[row]], total, cosine, keyword, scores.parts(row) if explain else ())
+            for row, total, cosine, keyword in zip(self.rows, *columns, strict=True)
+            if ids[row] in memories
         )
 
 
@@ -120,7 +115,8 @@ class Recall:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        question = replace(question, query=question.query[:LONGEST_QUERY])
+        if len(question.query) > LONGEST_QUERY:
+            question = replace(question, query=question.query[:LONGEST_QUERY])
         watch = Stopwatch(self.clock, self.clock.monotonic())
         if self.queries.spaces.primary is not None:
             with watch.stage("embed query remotely"):
