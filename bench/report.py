@@ -5,8 +5,6 @@ of two servers is that of their rates in the same round; the median of the round
 """
 
 import math
-import os
-import platform
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench import machine
 from bench.measurement import Measured, Series
 from memdeck_common import __version__
 
@@ -144,11 +143,7 @@ def report(measured: Measured, parameters: dict[str, int | float], readiness: Re
     return Report(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
-        machine={
-            "cpus": os.cpu_count() or 0,
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-        },
+        machine=machine.described(),
         parameters=parameters,
         readiness=readiness,
         resident_mb=measured.resident,
