@@ -111,6 +111,7 @@ async def running(
                 checked=check_answers,
                 embedding=settings.embedding,
                 shared=redis,
+                instance=settings.instance,
             )
         )
         tiers = Tiered(
