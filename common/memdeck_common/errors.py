@@ -21,6 +21,8 @@
     ├── NotOffered                not_offered         501  1
     ├── Unavailable               unavailable         503  1
     │   ├── StoreUnavailable      store_unavailable
+    │   │   ├── StoreLost         store_unavailable
+    │   │   └── StoreBusy         store_busy
     │   └── DiskFull              disk_full           507
     ├── DaemonUnreachable         daemon_unreachable  –    3   (client side)
     └── ConfigurationError        configuration       –    78
@@ -164,6 +166,16 @@ class StoreUnavailable(Unavailable):
     """The database does not answer; nothing was stored. Try again shortly; `memdeck doctor` says what is wrong."""
 
     code = "store_unavailable"
+
+
+class StoreLost(StoreUnavailable):
+    """The connection to the database was lost, so it is not known what became of this. Try again."""
+
+
+class StoreBusy(StoreUnavailable):
+    """The database has more to do than it can; nothing was stored. Try again shortly."""
+
+    code = "store_busy"
 
 
 class DiskFull(Unavailable):

@@ -30,11 +30,13 @@ from memdeck_daemon.infra import home as homes
 from memdeck_daemon.infra.caching.l1 import L1
 from memdeck_daemon.infra.caching.tiered import L1_SECONDS, Tiered
 from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
-from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.postgres.database import Database, guard_of
 from memdeck_daemon.infra.postgres.dedicated import connecting
 from memdeck_daemon.infra.postgres.external import check_external
 from memdeck_daemon.infra.postgres.migrations import migrate
 from memdeck_daemon.infra.postgres.pool import PoolUsage, open_pool
+from memdeck_daemon.infra.postgres.pulse import Pulse
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import wing
 from memdeck_daemon.memory.recall import fusion
@@ -83,12 +85,24 @@ async def running(
         embedder = asyncio.create_task(asyncio.to_thread(wing.load_embedder))
         stack.callback(embedder.cancel)
         dsn, pool = await stack.enter_async_context(_pool(settings, clock, failed))
-        telemetry = Telemetry(boot, clock.now)
+        modes = Modes(clock)
+        telemetry = Telemetry(boot, clock.now, modes)
         logging.getLogger().addHandler(telemetry.tail)
         stack.callback(logging.getLogger().removeHandler, telemetry.tail)
-        database = Database(
-            pool, acquire_timeout=settings.database.acquire_timeout, observe=telemetry.observe_query
+        guard = guard_of(
+            clock,
+            settings.database.pool_max,
+            settings.database.acquire_timeout,
+            lambda breaker: modes.database("well" if breaker.closed else "away"),
         )
+        database = Database(
+            pool,
+            acquire_timeout=settings.database.acquire_timeout,
+            observe=telemetry.observe_query,
+            guard=guard,
+        )
+        pulse = Pulse(dsn, guard.breaker, modes, clock.monotonic)
+        await pulse.beat()
         access = Access(settings.server, home, PostgresKeyStore(database), clock, identity)
         await access.load()
         redis = None
@@ -111,7 +125,7 @@ async def running(
                 checked=check_answers,
                 embedding=settings.embedding,
                 shared=redis,
-                instance=settings.instance,
+                modes=modes,
             )
         )
         tiers = Tiered(
@@ -124,7 +138,7 @@ async def running(
         telemetry.watch(
             [
                 probes.api_probe(telemetry.latencies, started, lambda: telemetry.in_flight),
-                probes.postgres_probe(database.ping, lambda: PoolUsage.of(pool), telemetry.latencies),
+                probes.postgres_probe(pulse.ping, lambda: PoolUsage.of(pool), telemetry.latencies),
                 probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
                 memory.projection.look,
                 probes.disk_probe(home.root),
@@ -133,10 +147,16 @@ async def running(
             ],
             lambda: probes.counts(memory.service.totals, home.root),
             memory.writer.take_batches,
+            lambda: [
+                guard.breaker,
+                *([redis.guard.breaker] if redis is not None else []),
+                *memory.desk.spaces.breakers(),
+            ],
         )
         await telemetry.tick()
 
         tasks = await stack.enter_async_context(Tasks(failed))
+        tasks.start("pulse", pulse.run())
         for name, work in memory.background.items():
             tasks.start(name, work())
         tasks.start("answers", tiers.run())

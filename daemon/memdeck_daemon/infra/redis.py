@@ -1,10 +1,10 @@
 """A Redis that may be away: every call ends within a second, and a failing server is left alone for a while.
 
-Owns the client, its bounds, and the forms that an address may have. Refuses to raise at callers who can do without:
+Owns the client, its guard, and the forms that an address may have. Refuses to raise at callers who can do without:
 `get` and `put` answer None and False. What is kept here can be lost at any moment; nothing depends on it.
 """
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -17,14 +17,19 @@ from redis.exceptions import RedisError
 
 from memdeck_common.clock import Clock
 from memdeck_common.errors import ConfigurationError, Unavailable
-from memdeck_common.log import action
 from memdeck_common.settings import Redis as Settings
+from memdeck_daemon.infra.resilience import deadline
+from memdeck_daemon.infra.resilience.breaker import BreakerOpen
+from memdeck_daemon.infra.resilience.bulkhead import Overloaded
+from memdeck_daemon.infra.resilience.guard import Guard, Room
+from memdeck_daemon.infra.resilience.policies import REDIS
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-AWAY: Final = 3.0
-"""Seconds for which a server that failed is not asked again; then one caller tries, and only one."""
+QUEUE: Final = 200
+"""Callers who may wait for a connection; others go on without."""
+ONCE_AGAIN: Final = 2
+"""Times that a call may take its timeout: it is repeated once."""
 PORT: Final = 6379
 NAME: Final = "memdeckd"
 
@@ -87,18 +92,18 @@ class Redis:
             retry=Retry(NoBackoff(), 1),
             client_name=NAME,
         )
-        self._pool = pool
+        self._pool, self._timeout = pool, settings.timeout
         self._client = client.Redis(connection_pool=pool)
-        self._clock = clock
-        self._retry_at: float | None = None
-        """When a server that failed is tried again; None: it is well."""
-        self.failures = 0
-        """Calls that failed since the start."""
+        # One connection is left for the health look.
+        room = Room(calls=settings.pool_max - 1, queue=QUEUE, patience=settings.timeout)
+        # A pool that is closed under a call raises RuntimeErrors and worse; none of it may reach a request.
+        faults = (RedisError, OSError, RuntimeError, ValueError)
+        self.guard = Guard("redis", REDIS, faults, clock, room)
 
     @property
     def away(self) -> bool:
-        """Whether its last answer was a failure."""
-        return self._retry_at is not None
+        """Whether it is left alone."""
+        return not self.guard.breaker.closed
 
     @property
     def capacity(self) -> int:
@@ -109,32 +114,13 @@ class Redis:
         """What `work` does with the client.
 
         Raises:
-            RedisAway: it failed, or it did a moment ago.
+            RedisAway: it failed, is left alone, or has too much to do.
         """
-        now = self._clock.monotonic()
-        if self._retry_at is not None:
-            if now < self._retry_at:
-                raise RedisAway
-            self._retry_at = now + AWAY  # the others go on without it meanwhile
         try:
-            found = await work(self._client)
-        # A pool that is closed under a call raises RuntimeErrors and worse; none of it may reach a request.
-        except (RedisError, OSError, TimeoutError, RuntimeError, ValueError) as error:
-            self._note(error)
+            async with self.guard.call(), asyncio.timeout(deadline.left(ONCE_AGAIN * self._timeout)):
+                return await work(self._client)
+        except (BreakerOpen, Overloaded, RedisError, OSError, RuntimeError, ValueError):
             raise RedisAway from None
-        self._retry_at = None
-        return found
-
-    def _note(self, error: Exception) -> None:
-        self.failures += 1
-        known, self._retry_at = self.away, self._clock.monotonic() + AWAY
-        if known:
-            return
-        log.warning(
-            "redis failed (%s); going on without it",
-            type(error).__name__,
-            extra=action("redis_failed", error=type(error).__name__),
-        )
 
     async def get(self, key: str) -> bytes | None:
         """What is kept there; None also when the server is away."""
@@ -150,13 +136,13 @@ class Redis:
         return False
 
     async def ping(self) -> None:
-        """Raises RedisAway when it does not answer; asks even one that failed a moment ago."""
+        """Raises RedisAway when it does not answer; asks even one that is left alone, and ends that when it does."""
         try:
-            await self._client.ping()
-        except (RedisError, OSError, TimeoutError) as error:
-            self._note(error)
+            with self.guard.breaker.probe():
+                async with asyncio.timeout(ONCE_AGAIN * self._timeout):
+                    await self._client.ping()
+        except (RedisError, OSError, RuntimeError, ValueError):
             raise RedisAway from None
-        self._retry_at = None
 
     async def close(self) -> None:
         """Close all connections."""

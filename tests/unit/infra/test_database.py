@@ -8,8 +8,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreUnavailable
-from memdeck_daemon.infra.postgres.database import Database
+from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
+from memdeck_daemon.infra.postgres.database import COME_BACK, Database
+from memdeck_daemon.infra.resilience.guard import Guard, Room
+from memdeck_daemon.infra.resilience.policies import POSTGRESQL
+from tests.fakes.clock import ManualClock
 
 SECRET = "the text of a memory"
 
@@ -47,17 +50,17 @@ def database() -> Database:
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        (asyncpg.ConnectionDoesNotExistError(SECRET), StoreUnavailable),
-        (asyncpg.InterfaceError(SECRET), StoreUnavailable),
-        (asyncpg.CannotConnectNowError(SECRET), StoreUnavailable),
-        (asyncpg.AdminShutdownError(SECRET), StoreUnavailable),
-        (asyncpg.TooManyConnectionsError(SECRET), StoreUnavailable),
+        (asyncpg.ConnectionDoesNotExistError(SECRET), StoreLost),
+        (asyncpg.InterfaceError(SECRET), StoreLost),
+        (asyncpg.CannotConnectNowError(SECRET), StoreLost),
+        (asyncpg.AdminShutdownError(SECRET), StoreLost),
+        (asyncpg.TooManyConnectionsError(SECRET), StoreLost),
         (asyncpg.QueryCanceledError(SECRET), StoreUnavailable),
-        (asyncpg.DeadlockDetectedError(SECRET), StoreUnavailable),
-        (asyncpg.SerializationError(SECRET), StoreUnavailable),
-        (asyncpg.LockNotAvailableError(SECRET), StoreUnavailable),
-        (asyncpg.InternalClientError(SECRET), StoreUnavailable),
-        (ConnectionResetError(SECRET), StoreUnavailable),
+        (asyncpg.DeadlockDetectedError(SECRET), StoreLost),
+        (asyncpg.SerializationError(SECRET), StoreLost),
+        (asyncpg.LockNotAvailableError(SECRET), StoreLost),
+        (asyncpg.InternalClientError(SECRET), StoreLost),
+        (ConnectionResetError(SECRET), StoreLost),
         (TimeoutError(SECRET), StoreUnavailable),
         (asyncpg.DiskFullError(SECRET), DiskFull),
         (asyncpg.CheckViolationError(SECRET), MemdeckError),
@@ -123,3 +126,36 @@ async def test_the_time_that_a_connection_was_held_is_told() -> None:
     async with Database(FakePool(), acquire_timeout=5, observe=held.append).connection():
         pass
     assert 1 == len(held)
+
+
+async def fail(database: Database, error: Exception) -> None:
+    with pytest.raises(MemdeckError):
+        async with database.connection():
+            raise error
+
+
+async def test_a_database_that_is_away_refuses_at_once(database: Database) -> None:
+    """After five failures in a row; callers' mistakes and full disks are none."""
+    for _ in range(20):
+        await fail(database, asyncpg.DataError("x"))
+        await fail(database, asyncpg.DiskFullError("x"))
+        await fail(database, asyncpg.DeadlockDetectedError("x"))
+    for _ in range(5):
+        await fail(database, ConnectionRefusedError())
+    with pytest.raises(StoreUnavailable) as caught:
+        async with database.connection():
+            pytest.fail("a connection was lent")
+    assert COME_BACK == caught.value.facts["retry_after"]
+    assert "open" == database.guard.breaker.state
+
+
+async def test_who_finds_the_queue_full_is_told() -> None:
+    """And does not count against the database."""
+    clock = ManualClock()
+    guard = Guard("postgresql", POSTGRESQL, (OSError,), clock, Room(calls=1, queue=0, patience=1))
+    database = Database(FakePool(), acquire_timeout=5, guard=guard)
+    async with database.connection():
+        with pytest.raises(StoreBusy):
+            async with database.connection():
+                pytest.fail("a second connection was lent")
+    assert (1, 0) == (guard.bulkhead.shed, guard.breaker.failures_in_a_row)

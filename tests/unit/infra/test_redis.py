@@ -1,5 +1,6 @@
 """A Redis: the forms of its address, and how it is left alone when it fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from memdeck_common.errors import ConfigurationError
 from memdeck_common.settings import Redis as Settings
-from memdeck_daemon.infra.redis import AWAY, Redis, RedisAway, address_of
+from memdeck_daemon.infra.redis import Redis, RedisAway, address_of
+from memdeck_daemon.infra.resilience.policies import REDIS
 from tests.fakes.clock import ManualClock
+from tests.fakes.silent_server import silent_server
 
 
 @pytest.mark.parametrize(
@@ -41,31 +44,43 @@ def test_upstash_needs_its_token() -> None:
         address_of("https://cache.example", None)
 
 
-async def test_a_server_that_failed_is_left_alone_and_then_tried_by_one() -> None:
+async def test_a_server_that_fails_is_left_alone_and_then_tried_by_one() -> None:
     """Nobody waits for it meanwhile; one answer brings it back for all."""
     clock, asked = ManualClock(), 0
     redis = Redis(Settings(url="redis://127.0.0.1:1"), clock)
+    breaker = redis.guard.breaker
 
     async def fail(_: Any) -> bytes:
         nonlocal asked
         asked += 1
-        # Those who ask at the moment of the trial are not let in.
-        if asked == 2:
+        if "half-open" == breaker.state:  # those who ask at the moment of the trial are not let in
             assert await refused(redis, answer)
         raise ConnectionError
 
     async def answer(_: Any) -> bytes:
         return b"well"
 
-    assert [True, True, True] == [await refused(redis, fail) for _ in range(3)]
-    assert (1, True) == (asked, redis.away)
-    clock.advance(AWAY)
+    assert [True] * 4 == [await refused(redis, fail) for _ in range(4)]
+    assert (REDIS.consecutive, True) == (asked, redis.away)
+    clock.advance(breaker.retry_after)
     assert await refused(redis, fail)
-    assert (2, 2) == (asked, redis.failures)
-    clock.advance(AWAY)
+    clock.advance(breaker.retry_after)
     assert b"well" == await redis.attempt(answer)
     assert not redis.away
     await redis.close()
+
+
+async def test_a_server_that_hangs_costs_no_more_than_its_timeouts() -> None:
+    """redis-py would wait for a minute; the health look finds out as well."""
+    async with silent_server() as address:
+        redis = Redis(Settings(url=f"redis://{address}", timeout=0.05), ManualClock())
+        begun = asyncio.get_running_loop().time()
+        assert None is await redis.get("key")
+        with pytest.raises(RedisAway):
+            await redis.ping()
+        assert asyncio.get_running_loop().time() - begun < 1
+        assert redis.away
+        await redis.close()
 
 
 async def refused(redis: Redis, work: Callable[[Any], Awaitable[bytes]]) -> bool:

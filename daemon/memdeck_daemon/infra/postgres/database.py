@@ -1,20 +1,27 @@
 """One database as the rest of the daemon sees it: connections with a deadline, and errors that say what to do.
 
-Owns the translation of driver errors into the exceptions that callers understand. One asyncpg exception passes this
-border, the unique violation, by which a store learns that somebody was first; no connection string does, and no row:
-Postgres quotes rows in the details of its errors, so of an unexpected one only its code and place are logged.
+Owns the guard of the database: who would ask one that is away is refused at once. Owns the translation of driver errors
+into the exceptions that callers understand. One asyncpg exception passes this border, the unique violation, by which a
+store learns that somebody was first; no connection string does, and no row: Postgres quotes rows in the details of its
+errors, so of an unexpected one only its code and place are logged.
 """
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg
 
-from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreUnavailable
+from memdeck_common.clock import Clock, SystemClock
+from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
 from memdeck_common.log import action
+from memdeck_daemon.infra.resilience import deadline
+from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen
+from memdeck_daemon.infra.resilience.bulkhead import Overloaded
+from memdeck_daemon.infra.resilience.guard import Guard, Room
+from memdeck_daemon.infra.resilience.policies import POSTGRESQL
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +32,19 @@ GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
     asyncpg.InternalClientError,  # the driver lost its place, see below
     asyncpg.InvalidCatalogNameError,  # the database is being swapped for a restored one
     asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections meanwhile
-    ConnectionError,
     OSError,
 )
+SILENT = (asyncpg.QueryCanceledError, TimeoutError)
+"""It took longer than the statement or the connection may."""
 GAVE_WAY = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
 """Deadlocks and the like: the transaction was rolled back for the sake of another one."""
 FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, asyncpg.DataError)
+EXPECTED = (*FULL, *SILENT, *GONE, *GAVE_WAY, *UNSTORABLE)
+"""Errors that may be shown as the cause of ours; any other one quotes a row."""
 
 
 class Pool(Protocol):
@@ -45,55 +54,75 @@ class Pool(Protocol):
         """A connection, as an async context manager."""
 
 
+QUEUE: Final = 500
+"""Requests that may wait for a connection; more are told at once."""
+COME_BACK: Final = 2
+"""Seconds after which those who were refused should try again: the health look closes the breaker long before its time."""
+
+
+def guard_of(
+    clock: Clock, connections: int, patience: float, tell: Callable[[Breaker], None] = lambda _: None
+) -> Guard:
+    """The guard of a database that takes so many connections; a request waits `patience` seconds for one."""
+    room = Room(calls=connections, queue=QUEUE, patience=patience)
+    return Guard("postgresql", POSTGRESQL, (*GONE, *SILENT), clock, room, tell=tell)
+
+
 class Database:
     """Connections to the one database of this daemon."""
 
     def __init__(
-        self, pool: Pool, *, acquire_timeout: float, observe: Callable[[float], None] = lambda _: None
+        self,
+        pool: Pool,
+        *,
+        acquire_timeout: float,
+        observe: Callable[[float], None] = lambda _: None,
+        guard: Guard | None = None,
     ) -> None:
         """`observe` is told for how many seconds each connection was held."""
         self._pool = pool
         self._acquire_timeout = acquire_timeout
         self._observe = observe
+        self.guard = guard or guard_of(SystemClock(), QUEUE, acquire_timeout)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """A connection outside a transaction.
 
         Raises:
-            StoreUnavailable: none is free in time, or the database does not answer.
+            StoreLost: the connection was lost, or another transaction was in the way; it may work at once.
+            StoreBusy: too many others wait for one.
+            StoreUnavailable: the database does not answer; with `retry_after` when it is left alone for now.
             DiskFull: the database has no room left.
             BadRequest: a value cannot be stored.
             MemdeckError: the database refused a statement for a reason that nobody expected; the log has its code.
         """
         try:
-            async with self._pool.acquire(timeout=self._acquire_timeout) as connection:
+            async with self.guard.call(), self._lent() as connection:
                 begun = monotonic()
-                try:
-                    yield connection
-                except asyncpg.InternalClientError:
-                    # The server went while a statement was under way: this connection must not be lent again.
-                    connection.terminate()
-                    raise
+                yield connection
                 self._observe(monotonic() - begun)
-        except FULL as error:
-            raise DiskFull from error
-        except (*GONE, TimeoutError) as error:
-            raise StoreUnavailable from error
-        except GAVE_WAY as error:
-            raise StoreUnavailable("Another write was in the way; nothing was stored. Try again.") from error
-        except UNSTORABLE as error:
-            raise BadRequest(f"A value cannot be stored: {error.args[0] if error.args else error}") from error
         except asyncpg.UniqueViolationError:
             raise
-        except asyncpg.PostgresError as error:
-            log.error(  # noqa: TRY400 - the traceback would end with the row
-                "the database refused a statement: %s %s",
-                type(error).__name__,
-                error.sqlstate,
-                extra=action("statement_refused", table=error.table_name, constraint=error.constraint_name),
-            )
-            raise MemdeckError from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            raise _translated(error) from (error if isinstance(error, EXPECTED) else None)
+        except BreakerOpen as error:
+            raise StoreUnavailable(retry_after=min(COME_BACK, error.retry_after)) from None
+        except Overloaded:
+            raise StoreBusy(retry_after=COME_BACK) from None
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Any]:
+        """A connection of the pool. The bulkhead has room for it: what it waits for is the server, not its neighbours."""
+        if not (wait := deadline.left(self._acquire_timeout)):
+            raise StoreUnavailable("There was no time left for the database.")
+        async with self._pool.acquire(timeout=wait) as connection:
+            try:
+                yield connection
+            except asyncpg.InternalClientError:
+                # The server went while a statement was under way: this connection must not be lent again.
+                connection.terminate()
+                raise
 
     async def ping(self) -> float:
         """The epoch second since which the server is up; errors as `connection`."""
@@ -116,3 +145,28 @@ class Database:
         """A connection inside a transaction; errors as `connection`."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+
+def _translated(error: Exception) -> MemdeckError:
+    """What a caller is told of a driver's error."""
+    if isinstance(error, FULL):
+        return DiskFull()
+    if isinstance(error, SILENT):
+        return StoreUnavailable()
+    if isinstance(error, GONE):
+        return StoreLost()
+    if isinstance(error, GAVE_WAY):
+        return StoreLost("Another write was in the way; nothing was stored. Try again.")
+    if isinstance(error, UNSTORABLE):
+        return BadRequest(f"A value cannot be stored: {error.args[0] if error.args else error}")
+    log.error(
+        "the database refused a statement: %s %s",
+        type(error).__name__,
+        getattr(error, "sqlstate", ""),
+        extra=action(
+            "statement_refused",
+            table=getattr(error, "table_name", None),
+            constraint=getattr(error, "constraint_name", None),
+        ),
+    )
+    return MemdeckError()

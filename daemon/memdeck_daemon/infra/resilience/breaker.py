@@ -85,7 +85,7 @@ class Breaker:
         """`faults`: exceptions that are the dependency's failure; any other one is neutral."""
         self.name, self.policy, self.counts = name, policy, Counts()
         self.reason = ""
-        """Of the last failure: the name of its exception. Empty while all is well."""
+        """Of the last failure, in a few words. Empty while all is well."""
         self.listen: Callable[[Breaker], None] = lambda _: None
         """Called after each transition; must not raise."""
         self._faults, self._clock, self._chance = faults, clock, chance
@@ -122,6 +122,16 @@ class Breaker:
 
     # --- calling ----------------------------------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """Whether it is worth while to prepare a call; takes no trial.
+
+        Raises:
+            BreakerOpen: it is not.
+        """
+        if self.retry_after:
+            self.counts.refused += 1
+            raise BreakerOpen(self.name, self.retry_after)
+
     @contextmanager
     def call(self) -> Iterator[None]:
         """Around one call of the dependency.
@@ -133,7 +143,7 @@ class Breaker:
         try:
             yield
         except self._faults as error:
-            self._failed(era, type(error).__name__)
+            self._failed(era, _reason(error))
             raise
         except BaseException:
             self._abandoned(era)
@@ -151,7 +161,7 @@ class Breaker:
             yield
         except self._faults as error:
             if self.closed:
-                self._failed(self._era, type(error).__name__)
+                self._failed(self._era, _reason(error))
             raise
         if self.closed:
             self._succeeded(self._era, self._clock.monotonic() - begun)
@@ -255,3 +265,9 @@ class Breaker:
         self._state, self._changed_at = state, self._clock.monotonic()
         self.counts.transitions[state] += 1
         self.listen(self)
+
+
+def _reason(error: BaseException) -> str:
+    """The words that an exception has for the state of its dependency, or its name; never its message."""
+    words: str = getattr(error, "state", "") or type(error).__name__
+    return words

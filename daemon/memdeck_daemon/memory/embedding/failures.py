@@ -16,6 +16,8 @@ class EmbedderFailed(Unavailable):
     code = "embedder_unavailable"
     state: ClassVar[str] = "no answer"
     """A few words for the list of services."""
+    at_once: ClassVar[bool] = False
+    """Whether asking again can only be wrong: the breaker does not wait for more of these."""
 
     def __init__(self, message: str = "", retry_after: float = 0.0) -> None:
         """`retry_after`: seconds that the embedder asked to be left alone."""
@@ -28,6 +30,7 @@ class KeyRefused(EmbedderFailed):
 
     code = "embedder_key_refused"
     state = "key refused"
+    at_once = True
 
 
 class EmbedderBusy(EmbedderFailed):
@@ -35,6 +38,7 @@ class EmbedderBusy(EmbedderFailed):
 
     code = "embedder_busy"
     state = "rate limited"
+    at_once = True
 
 
 class WrongDimensions(EmbedderFailed):
@@ -42,6 +46,7 @@ class WrongDimensions(EmbedderFailed):
 
     code = "embedder_dimensions"
     state = "wrong dimensions"
+    at_once = True
 
     def __init__(self, model: str, found: int, wanted: int) -> None:
         """`found` is what it answered with."""

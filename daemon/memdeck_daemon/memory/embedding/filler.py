@@ -1,7 +1,7 @@
 """Embeds in the background: what was added, and what was there before a space.
 
-Owns the one task that works the queue of every live space, the primary one first. A failing embedder is left alone for a
-while (`outage`) and its queue waits; a text that is to blame is parked with the reason, but only after the embedder took
+Owns the one task that works the queue of every live space, the primary one first. A failing embedder is asked less and
+less often, not at all while its breaker is open, and its queue waits; a text that is to blame is parked with the reason, but only after the embedder took
 another one. One daemon of a database works the queue at a time; when it is gone, another one takes over.
 """
 
@@ -20,6 +20,7 @@ from memdeck_common.errors import MemdeckError
 from memdeck_common.log import action
 from memdeck_common.wire.feed import Service
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.resilience.breaker import BreakerOpen
 from memdeck_daemon.memory.embedding import calibration
 from memdeck_daemon.memory.embedding.failures import EmbedderFailed, TextRefused
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
@@ -44,6 +45,8 @@ COUNTED: Final = 10_001
 FIRST_ESTIMATE: Final = 64
 """Memories after which the space is calibrated; then again whenever it has doubled."""
 PER_PARTITION: Final = 30
+FIRST_PAUSE: Final = 0.5
+"""Seconds after a failure; each one in a row doubles them, up to `POLL`."""
 SUSPICIOUS: Final = 3
 """Failures in a row after which the texts are suspected and not only the embedder."""
 
@@ -73,6 +76,10 @@ class Filler:
     lengths: dict[int, queue.Length] = field(default_factory=dict)
     _stored: dict[int, int] = field(default_factory=dict)
     _next_estimate: dict[int, int] = field(default_factory=dict)
+    _failures: dict[int, int] = field(default_factory=dict)
+    """In a row, by space."""
+    _again: dict[int, float] = field(default_factory=dict)
+    """When the embedder of a space that failed may be asked again (monotonic seconds)."""
     _held_until: float = float("-inf")
     _asked_at: float = float("-inf")
     _counted_at: float = float("-inf")
@@ -88,10 +95,10 @@ class Filler:
             return None
         length = self.lengths.get(live.space.id, queue.Length(0, 0))
         waiting = f"queue {length.waiting}" if length.waiting < COUNTED else f"queue >{COUNTED - 1}"
-        words = [live.outage.reason, waiting, f"parked {length.parked}" if length.parked else ""]
+        words = [live.breaker.reason, waiting, f"parked {length.parked}" if length.parked else ""]
         return Service(
             name="embedder",
-            state="warn" if live.outage.reason else "ok",
+            state="warn" if live.breaker.reason else "ok",
             in_use=length.waiting,
             note=" · ".join(word for word in words if word),
         )
@@ -102,6 +109,7 @@ class Filler:
         while True:
             pause = POLL
             try:
+                await self.spaces.look()
                 if self.spaces.lives:
                     if fresh:
                         await self._begin()
@@ -132,7 +140,12 @@ class Filler:
         now = self.clock.monotonic()
         if now > self._held_until:
             return max(0.0, self._asked_at + RENEW - now)
-        return min((live.outage.remaining for live in self.spaces.lives), default=0.0)
+        return min((self._wait(live) for live in self.spaces.lives), default=0.0)
+
+    def _wait(self, live: Live) -> float:
+        """Seconds until the embedder may be asked for memories again; 0: now."""
+        due = self._again.get(live.space.id, float("-inf"))
+        return max(live.breaker.retry_after, due - self.clock.monotonic(), 0.0)
 
     async def round(self) -> float:
         """One round for each space; seconds after which there may be more to do, 0: at once."""
@@ -141,10 +154,10 @@ class Filler:
             return POLL
         busy = False
         for live in self.spaces.lives:
-            if not live.outage.remaining:
+            if not self._wait(live):
                 busy |= await self._fill(live)
         await self._count(final=not busy)
-        waits = [live.outage.remaining for live in self.spaces.lives if live.outage.remaining]
+        waits = [wait for live in self.spaces.lives if (wait := self._wait(live))]
         return 0.0 if busy else min([POLL, *waits])
 
     async def _holding(self) -> bool:
@@ -229,12 +242,14 @@ class Filler:
         return whole
 
     async def _part(self, live: Live, entries: list[queue.Entry]) -> Outcome:
-        if live.outage.remaining:
+        if self._wait(live):
             return Outcome(failed=True)  # another part of this round found out
         try:
             return Outcome(entries, list(await self._asked(live, entries)))
+        except BreakerOpen:
+            return Outcome(failed=True)
         except EmbedderFailed as error:
-            blamed = live.outage.failures >= SUSPICIOUS and await self._takes_another(live)
+            blamed = self._failures.get(live.space.id, 0) >= SUSPICIOUS and await self._takes_another(live)
             if not blamed:
                 self._failed(live, error)
             reason = str(error)
@@ -247,15 +262,25 @@ class Filler:
         )
 
     def _failed(self, live: Live, error: EmbedderFailed) -> None:
-        if not live.outage.reason:
+        """Leave it alone for a moment, for longer each time."""
+        space_id, failures = live.space.id, self._failures.get(live.space.id, 0)
+        if not failures:
             log.warning("the embedder fails: %s", error, extra=action("embedder_failed"))
-        live.outage.failed(error.state, error.wait)
+        if not self._wait(live):  # failures of requests that were under way together count once
+            self._failures[space_id] = failures + 1
+            self._again[space_id] = self.clock.monotonic() + min(FIRST_PAUSE * 2.0**failures, POLL)
+        live.failed(error)
+
+    def _succeeded(self, live: Live) -> None:
+        self._failures.pop(live.space.id, None)
+        self._again.pop(live.space.id, None)
 
     async def _asked(self, live: Live, entries: list[queue.Entry]) -> Floats:
         begun = self.clock.monotonic()
-        vectors = await live.embedder.embed([spoken(entry.actor, entry.text or "") for entry in entries])
+        with live.breaker.call():
+            vectors = await live.embedder.embed([spoken(entry.actor, entry.text or "") for entry in entries])
         self.observe("embed_remote", self.clock.monotonic() - begun)
-        live.outage.succeeded()
+        self._succeeded(live)
         return vectors
 
     async def _singly(self, live: Live, entries: list[queue.Entry]) -> Outcome:
@@ -271,13 +296,16 @@ class Filler:
     async def _takes_another(self, live: Live) -> bool:
         """Whether the embedder takes some other text, so that it is the texts which are to blame and not itself."""
         try:
-            await live.embedder.embed([TRIAL])
+            with live.breaker.call():
+                await live.embedder.embed([TRIAL])
+        except BreakerOpen:
+            return False
         except EmbedderFailed as error:
             self._failed(live, error)
         except TextRefused:
-            live.outage.failed("refuses every text")
+            live.breaker.open("refuses every text")
         else:
-            live.outage.succeeded()
+            self._succeeded(live)
             return True
         return False
 

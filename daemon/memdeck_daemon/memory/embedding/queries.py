@@ -2,7 +2,8 @@
 
 Owns the cache of query vectors (L1, bounded by bytes, least recently used goes first; behind it, when there is one, a
 shared L2), and that one text is asked for once however many searches wait for it. A search that waits longer than the
-budget goes on without; the answer of the embedder is kept for the next one. Refuses to fail: no vector is an answer.
+budget goes on without; the answer of the embedder is kept for the next one. When several in a row missed it, nobody waits
+any more until answers come in time again. Refuses to fail: no vector is an answer.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memdeck_common.errors import MemdeckError
+from memdeck_daemon.infra.resilience.breaker import BreakerOpen
+from memdeck_daemon.infra.resilience.bulkhead import Overloaded
 from memdeck_daemon.memory.embedding.calibration import scale
 from memdeck_daemon.memory.embedding.failures import EmbedderFailed
 from memdeck_daemon.memory.embedding.spaces import Live, Spaces
@@ -29,6 +32,10 @@ OVERHEAD: Final = 300
 """Bytes of an entry beside its numbers."""
 UNDER_WAY: Final = 64
 """Texts that are asked for at once; more go without."""
+MISSES: Final = 5
+"""Searches in a row that waited in vain, after which the embedder is slow."""
+SHARED_BUDGET: Final = 0.02
+"""Seconds that a search waits for L2 while the embedder is slow."""
 
 
 class SharedCache(Protocol):
@@ -65,6 +72,7 @@ class Queries:
     _cache: OrderedDict[bytes, Halves] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _tasks: dict[bytes, asyncio.Task[Halves | None]] = field(default_factory=dict)
+    _missed: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -89,29 +97,49 @@ class Queries:
             return known
         task = self._tasks.get(key)
         if task is None:
-            if len(self._tasks) >= UNDER_WAY or (live.outage.remaining and self.shared is None):
+            if len(self._tasks) >= UNDER_WAY or (live.breaker.retry_after and self.shared is None):
                 return None
             task = asyncio.create_task(self._asked(live, key, text))
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
-        done, _ = await asyncio.wait({task}, timeout=self.spaces.settings.query_budget)
+        done, _ = await asyncio.wait({task}, timeout=self._patience())
+        if not done:
+            self._note_miss()
         return task.result() if done and not task.cancelled() else None
+
+    def _patience(self) -> float:
+        if not self.spaces.modes.embedder_slow:
+            return self.spaces.settings.query_budget
+        return SHARED_BUDGET if self.shared is not None else 0.0
+
+    def _note_miss(self) -> None:
+        if self.spaces.modes.embedder_slow:
+            return  # nobody waits: that says nothing
+        self._missed += 1
+        if self._missed >= MISSES:
+            self.spaces.modes.embedder(slow=True)
+
+    def _note_answer(self, seconds: float) -> None:
+        in_time = seconds <= self.spaces.settings.query_budget
+        if in_time:
+            self._missed = 0
+        if in_time or self.spaces.modes.embedder_slow:
+            self.spaces.modes.embedder(slow=not in_time)
 
     async def _asked(self, live: Live, key: bytes, text: str) -> Halves | None:
         if (kept := await self._shared(live, key)) is not None:
             self._keep(key, kept)
             return kept
-        if live.outage.remaining:
-            return None
         begun = self.now()
         try:
-            vector: Halves = (await live.embedder.embed([text], query=True))[0].astype(np.float16)
+            async with live.guard.call():
+                vector: Halves = (await live.embedder.embed([text], query=True))[0].astype(np.float16)
         except EmbedderFailed as error:
-            live.outage.failed(error.state, error.wait)
+            live.failed(error)
             return None
-        except MemdeckError:
-            return None  # this text cannot be embedded
-        live.outage.succeeded()
+        except (BreakerOpen, Overloaded, MemdeckError):
+            return None  # the last: this text cannot be embedded
+        self._note_answer(self.now() - begun)
         self.observe("embed_remote", self.now() - begun)
         self._keep(key, vector)
         if self.shared is not None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memdeck_common import __version__
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.embedding.failures import (
     BadAnswer,
     BadVector,
@@ -40,6 +41,10 @@ LONGEST: Final = 24_000
 """Characters of a text that are sent: about what models take. What a memory says stands at its beginning."""
 QUERIES: Final = 16
 """Requests of searches at once."""
+LONGEST_QUERY: Final = 5.0
+"""Seconds that the embedder gets for a query: nobody waits for it any more, but its answer is kept for the next time."""
+SHORTEST: Final = 0.01
+"""Seconds; aiohttp takes 0 for no limit at all."""
 SHORTENED: Final = "text-embedding-3"
 """Models that make shorter vectors when they are told how long."""
 REFUSED_TEXT: Final = frozenset({400, 413, 422})
@@ -91,7 +96,6 @@ class RemoteEmbedder:
         self._packed = True
         self._session: aiohttp.ClientSession | None = None
         self._memories = asyncio.Semaphore(endpoint.concurrency)
-        self._queries = asyncio.Semaphore(QUERIES)
 
     def open(self) -> None:
         """Make the pool of connections; nothing is sent yet."""
@@ -100,7 +104,6 @@ class RemoteEmbedder:
             headers["Authorization"] = f"Bearer {self.endpoint.key}"
         self._session = aiohttp.ClientSession(
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, sock_connect=CONNECT),
             connector=aiohttp.TCPConnector(limit=self.endpoint.concurrency + QUERIES),
         )
 
@@ -110,7 +113,9 @@ class RemoteEmbedder:
             await self._session.close()
 
     async def embed(self, texts: Sequence[str], *, query: bool = False) -> Floats:
-        """Unit vectors of one space. Shape (len(texts), dimensions). Those of a `query` do not wait behind memories.
+        """Unit vectors of one space. Shape (len(texts), dimensions).
+
+        Those of a `query` do not wait behind memories, and get less time; its guard bounds how many there are.
 
         Raises:
             EmbedderFailed: the embedder cannot be used right now.
@@ -118,20 +123,25 @@ class RemoteEmbedder:
         """
         if not texts:
             return np.zeros((0, self._dimensions or 1), np.float32)
-        async with self._queries if query else self._memories:
-            found = await self._asked([text[:LONGEST] for text in texts])
+        short = [text[:LONGEST] for text in texts]
+        if query:
+            seconds = deadline.left(min(self.endpoint.timeout, LONGEST_QUERY))
+            found = await self._asked(short, max(seconds, SHORTEST))
+        else:
+            async with self._memories:
+                found = await self._asked(short, self.endpoint.timeout)
         return _checked(found, len(texts), self._dimensions, self.endpoint.model)
 
-    async def _asked(self, texts: list[str]) -> list[Any]:
-        """One vector per text, as they came."""
+    async def _asked(self, texts: list[str], seconds: float) -> list[Any]:
+        """One vector per text, as they came; each request gets so many seconds."""
         for dialect in list(self._dialects):
-            status, content, wait = await self._post(dialect, texts)
+            status, content, wait = await self._post(dialect, texts, seconds)
             if status == HTTPStatus.NOT_FOUND and len(self._dialects) > 1:
                 continue
             if status == HTTPStatus.BAD_REQUEST and dialect == "openai" and self._packed:
                 # A server that does not know `encoding_format` may refuse it instead of passing it over.
                 self._packed = False
-                status, content, wait = await self._post(dialect, texts)
+                status, content, wait = await self._post(dialect, texts, seconds)
                 self._packed = status != HTTPStatus.OK
             if status != HTTPStatus.OK:
                 raise self._failure(status, content, wait)
@@ -142,14 +152,17 @@ class RemoteEmbedder:
             "look at MEMDECK_EMBEDDING_URL and MEMDECK_EMBEDDING_MODEL."
         )
 
-    async def _post(self, dialect: Dialect, texts: list[str]) -> tuple[int, bytes, float]:
+    async def _post(self, dialect: Dialect, texts: list[str], seconds: float) -> tuple[int, bytes, float]:
         """Status, body, and the seconds of Retry-After."""
         if self._session is None or self._session.closed:
             raise EmbedderFailed("The embedder is no longer asked: its space was dropped or moved.")
         url, body = self._request(dialect, texts)
         try:
             async with self._session.post(
-                url, data=msgspec.json.encode(body), allow_redirects=False
+                url,
+                data=msgspec.json.encode(body),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT),
             ) as answer:
                 return answer.status, await answer.read(), _seconds(answer.headers.get("Retry-After"))
         except TimeoutError:

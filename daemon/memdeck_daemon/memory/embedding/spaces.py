@@ -8,6 +8,7 @@ for `memdeck spaces add` to bring it in. A key is sent to the origin for which i
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,9 +18,13 @@ from memdeck_common.errors import BadRequest, ConfigurationError, Conflict
 from memdeck_common.log import action
 from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen
+from memdeck_daemon.infra.resilience.bulkhead import Overloaded
+from memdeck_daemon.infra.resilience.guard import Guard, Room
+from memdeck_daemon.infra.resilience.modes import Modes
+from memdeck_daemon.infra.resilience.policies import OPENAI_API
 from memdeck_daemon.memory.embedding.failures import EmbedderFailed, TextRefused, WrongDimensions
-from memdeck_daemon.memory.embedding.outage import Outage
-from memdeck_daemon.memory.embedding.remote import Endpoint, RemoteEmbedder
+from memdeck_daemon.memory.embedding.remote import LONGEST_QUERY, QUERIES, Endpoint, RemoteEmbedder
 from memdeck_daemon.memory.store import spaces as store
 from memdeck_daemon.memory.store.spaces import Space
 
@@ -36,6 +41,8 @@ KNOWN: Final = {
     "bge-m3": 1024,
 }
 """Dimensions, for a first start while the embedder is away."""
+MOST_ASKED: Final = 900.0
+"""Seconds of a Retry-After that are believed."""
 TRIAL: Final = "memdeck"
 """A text that every embedder takes."""
 TRIAL_BUDGET: Final = 1.0
@@ -48,7 +55,24 @@ class Live:
 
     space: Space
     embedder: RemoteEmbedder
-    outage: Outage
+    guard: Guard
+    """Of its queries; the worker of the queue has its own bound and shares the breaker."""
+
+    @property
+    def breaker(self) -> Breaker:
+        """The embedder's."""
+        return self.guard.breaker
+
+    def failed(self, error: EmbedderFailed) -> None:
+        """What its breaker has counted already; some failures need no repetition to be believed."""
+        if error.at_once:
+            self.breaker.open(error.state, min(error.wait, MOST_ASKED) or None)
+
+
+def guard_of(clock: Clock, name: str, tell: Callable[[Breaker], None] = lambda _: None) -> Guard:
+    """The guard of an embedder: sixteen queries at once, as many as that three times waiting."""
+    room = Room(calls=QUERIES, queue=3 * QUERIES, patience=LONGEST_QUERY)
+    return Guard(name, OPENAI_API, (EmbedderFailed,), clock, room, tell=tell)
 
 
 def configured(settings: EmbeddingSettings) -> Endpoint | None:
@@ -94,6 +118,7 @@ class Spaces:
     database: Database
     settings: EmbeddingSettings
     clock: Clock
+    modes: Modes
     primary: Live | None = None
     """The space in which searches are answered; None: the local one."""
     candidate: Live | None = None
@@ -245,7 +270,33 @@ class Spaces:
             return known
         embedder = RemoteEmbedder(self.endpoint_at(row.url, row.model), row.dimensions)
         embedder.open()
-        return Live(row, embedder, Outage(self.clock))
+        name = f"openai_api:{row.id}" if row.role == "candidate" else "openai_api"
+        return Live(row, embedder, guard_of(self.clock, name, self._told))
+
+    def breakers(self) -> list[Breaker]:
+        """Of all embedders in use."""
+        return [live.breaker for live in self.lives]
+
+    async def look(self) -> None:
+        """See whether an embedder that is left alone, or slow, is well again: there may be no searches to find out."""
+        live = self.primary
+        if live is None or not self.modes.embedder_slow:
+            return
+        begun = self.clock.monotonic()
+        try:
+            async with live.guard.call():
+                await live.embedder.embed([TRIAL], query=True)
+        except EmbedderFailed as error:
+            live.failed(error)
+        except (BreakerOpen, Overloaded, TextRefused):
+            return
+        else:
+            self.modes.embedder(slow=self.clock.monotonic() - begun > self.settings.query_budget)
+
+    def _told(self, breaker: Breaker) -> None:
+        """Searches are answered by the local space while the primary one's embedder is left alone."""
+        if self.primary is not None and self.primary.breaker is breaker:
+            self.modes.embedder(slow=not breaker.closed)
 
     def endpoint_at(self, url: str, model: str) -> Endpoint:
         """An endpoint of the same settings; the key goes along to the same origin only."""

@@ -10,19 +10,20 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from memdeck_common.wire.feed import Counts, Mode
+from memdeck_common.wire.feed import Counts
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.calls import CallCollector
+from memdeck_daemon.operations.telemetry.resilience import ResilienceCollector
 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 LAGS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0)
 SIZES: Final = (1, 2, 5, 10, 20, 50)
-MODES: Final[tuple[Mode, ...]] = ("normal", "reduced-precision", "essential-only", "cache-only", "read-only")
 
 
 class Metrics:
     """All families of this daemon."""
 
-    def __init__(self, operations: Iterable[str]) -> None:
+    def __init__(self, operations: Iterable[str], modes: Modes) -> None:
         """`operations` have their samples from boot on; others appear when they are first called."""
         self.registry = CollectorRegistry()
         reg = self.registry
@@ -30,6 +31,8 @@ class Metrics:
         self.postgres_up = Gauge("mem0_postgres_up", "1 while the database answers.", registry=reg)
         self.calls = CallCollector(operations, SECONDS)
         reg.register(self.calls)
+        self.resilience = ResilienceCollector(modes)
+        reg.register(self.resilience)
         self.query_duration = Histogram(
             "mem0_query_duration_seconds",
             "Time that a request held a database connection.",
@@ -51,9 +54,6 @@ class Metrics:
         self.pool_usage = Gauge(
             "connection_pool_usage", "Share of connections in use, 0 to 1.", ["pool"], registry=reg
         )
-        self.mode = Gauge(
-            "degradation_mode_active", "1 for the mode that the daemon is in.", ["mode"], registry=reg
-        )
         self.cache_hit_ratio = Gauge(
             "memory_cache_hit_ratio",
             "Share of searches of the last day that were answered from a cache, 0 to 1.",
@@ -69,12 +69,6 @@ class Metrics:
         )
         self.tasks = Gauge("memdeck_tasks", "Tasks of the event loop.", registry=reg)
         self.pool_usage.labels("postgresql")
-        self.show_mode("normal")
-
-    def show_mode(self, mode: Mode) -> None:
-        """The mode that is active."""
-        for known in MODES:
-            self.mode.labels(known).set(known == mode)
 
     def show_counts(self, counts: Counts) -> None:
         """How much there is."""

@@ -18,6 +18,8 @@ from memdeck_common import __version__
 from memdeck_common.log import action
 from memdeck_common.wire.feed import Caller, Counts, Mode, Service, Snapshot, Tick, Vitals
 from memdeck_common.wire.health import Health, Live, Ready
+from memdeck_daemon.infra.resilience.breaker import Breaker
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.latency import KEPT, Latencies
 from memdeck_daemon.operations.telemetry.logtail import LogTail
 from memdeck_daemon.operations.telemetry.metrics import Metrics
@@ -44,13 +46,13 @@ class Boot:
 class Telemetry:
     """Watches and tells."""
 
-    def __init__(self, boot: Boot, now: Callable[[], datetime]) -> None:
-        self._boot, self._now = boot, now
+    def __init__(self, boot: Boot, now: Callable[[], datetime], modes: Modes) -> None:
+        self._boot, self._now, self._modes = boot, now, modes
         self._probes: Sequence[Probe] = ()
         self._counts: Callable[[], Awaitable[Counts]] | None = None
         self._batches: Callable[[], Sequence[int]] = list
         self.latencies = Latencies(self._epoch)
-        self.metrics_registry = Metrics(SLO_MS)
+        self.metrics_registry = Metrics(SLO_MS, modes)
         self.tail = LogTail(self._epoch)
         self.url = ""
         self.serving = False
@@ -68,8 +70,10 @@ class Telemetry:
         services: Sequence[Probe],
         counts: Callable[[], Awaitable[Counts]],
         batches: Callable[[], Sequence[int]],
+        breakers: Callable[[], Sequence[Breaker]] = list,
     ) -> None:
         """What to look at: services in fleet order, how much there is, sizes of write batches since the last call."""
+        self.metrics_registry.resilience.breakers = breakers
         self._probes, self._counts, self._batches = services, counts, batches
 
     # --- what the API tells -------------------------------------------------------------------------------------------
@@ -92,7 +96,7 @@ class Telemetry:
     @property
     def mode(self) -> Mode:
         """The mode that the daemon is in."""
-        return self._vitals.mode
+        return self._modes.current
 
     def health(self) -> Health:
         """Everything about the daemon's state."""
@@ -100,7 +104,7 @@ class Telemetry:
         status = "down" if "crit" in states else "degraded" if states & {"warn", "stale"} else "ok"
         return Health(
             status=status,
-            mode=self._vitals.mode,
+            mode=self._modes.current,
             degraded=self._vitals.degraded,
             instance=self._boot.instance,
             version=__version__,
@@ -191,8 +195,9 @@ class Telemetry:
         counts = self._vitals.counts
         if self._seq % COUNTS_EVERY == 0:
             counts = await self._counted()
-        degraded = [service.name for service in services if service.state in {"warn", "crit"}]
-        self._vitals = Vitals(mode="normal", degraded=degraded, services=services, counts=counts)
+        ailing = [service.name for service in services if service.state in {"warn", "crit"}]
+        mode, degraded = self._modes.current, list(dict.fromkeys((*ailing, *self._modes.without())))
+        self._vitals = Vitals(mode=mode, degraded=degraded, services=services, counts=counts)
         self._show()
         slot, log_seq = self.latencies.close_slot(), self._marks[-1][1] if self._marks else 0
         self.tail.close_second()
@@ -233,7 +238,6 @@ class Telemetry:
             for histogram in self.metrics_registry.batch_sizes:
                 histogram.observe(size)
         self.metrics_registry.tasks.set(len(asyncio.all_tasks()))
-        self.metrics_registry.show_mode(self._vitals.mode)
         self.metrics_registry.show_counts(self._vitals.counts)
 
     def _epoch(self) -> float:

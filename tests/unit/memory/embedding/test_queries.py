@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from memdeck_common.settings import Embedding
-from memdeck_daemon.memory.embedding.failures import EmbedderFailed, TextRefused
-from memdeck_daemon.memory.embedding.outage import Outage
+from memdeck_daemon.infra.resilience.modes import Modes
+from memdeck_daemon.memory.embedding.failures import EmbedderBusy, EmbedderFailed, TextRefused
 from memdeck_daemon.memory.embedding.queries import OVERHEAD, Queries
-from memdeck_daemon.memory.embedding.spaces import Live, Spaces
+from memdeck_daemon.memory.embedding.spaces import Live, Spaces, guard_of
 from memdeck_daemon.memory.store.spaces import Space
 from tests.fakes.clock import ManualClock
 from tests.support.waiting import eventually
@@ -63,15 +63,17 @@ class Registry:
 
     primary: Live | None
     settings: Embedding
+    modes: Modes
     backgrounds: dict[int, float | None] = field(default_factory=dict)
 
 
 def queries_of(embedder: SlowEmbedder, clock: ManualClock | None = None, **options: Any) -> Queries:
-    live = Live(SPACE, cast("Any", embedder), Outage(clock or ManualClock()))
+    clock = clock or ManualClock()
+    live = Live(SPACE, cast("Any", embedder), guard_of(clock, "openai_api"))
     shared = options.pop("shared", None)
     settings = Embedding(**{"query_budget": 0.01, **options})
-    registry = cast("Spaces", Registry(live, settings))
-    return Queries(registry, lambda *_: None, ManualClock().monotonic, shared)
+    registry = cast("Spaces", Registry(live, settings, Modes(clock)))
+    return Queries(registry, lambda *_: None, clock.monotonic, shared)
 
 
 async def test_without_a_primary_space_nothing_is_missed() -> None:
@@ -110,17 +112,49 @@ async def test_failures_are_misses(error: Exception) -> None:
     assert (None, True) == await queries_of(embedder, query_budget=5.0).get("cheese")
 
 
-async def test_a_failing_embedder_is_not_asked_again_at_once() -> None:
-    """Searches do not spend their budget on it."""
+async def test_a_failing_embedder_is_left_alone() -> None:
+    """After ten failures in a row nobody asks it for a minute; one trial brings it back."""
     clock = ManualClock()
     embedder = SlowEmbedder(error=EmbedderFailed())
     embedder.go.set()
     queries = queries_of(embedder, clock, query_budget=5.0)
-    await queries.get("one")
-    await queries.get("two")
-    clock.advance(1.0)
-    await queries.get("three")
-    assert ["one", "three"] == embedder.asked
+    for number in range(15):
+        assert (None, True) == await queries.get(f"text {number}")
+    assert 10 == len(embedder.asked)
+    embedder.error = None
+    clock.advance(66)
+    found, _ = await queries.get("cheese")
+    assert found is not None
+
+
+async def test_an_embedder_that_asks_to_be_left_alone_is() -> None:
+    """At once, and for as long as it asked."""
+    clock = ManualClock()
+    embedder = SlowEmbedder(error=EmbedderBusy(retry_after=7.0))
+    embedder.go.set()
+    queries = queries_of(embedder, clock, query_budget=5.0)
+    for pause, asked in ((0, 1), (6, 1), (1.5, 2)):
+        clock.advance(pause)
+        await queries.get(f"text {pause}")
+        assert asked == len(embedder.asked)
+
+
+async def test_nobody_waits_for_a_slow_embedder() -> None:
+    """After five searches in a row that waited in vain, until answers come in time again."""
+    clock, embedder = ManualClock(), SlowEmbedder()
+    queries = queries_of(embedder, clock)
+    modes, budget = queries.spaces.modes, queries.spaces.settings.query_budget
+    for number in range(5):
+        await queries.get(f"text {number}")
+    clock.advance(1)
+    assert ("reduced-precision", 0.0) == (modes.current, queries._patience())
+    embedder.go.set()
+    await eventually(lambda: not queries._tasks)  # too late, all of them
+    assert modes.embedder_slow
+    await queries.get("cheese")
+    await eventually(lambda: not queries._tasks)
+    clock.advance(5)
+    assert (False, budget) == (modes.embedder_slow, queries._patience())
 
 
 async def test_cache_stays_within_its_bytes() -> None:

@@ -48,7 +48,8 @@ class Scripted(RemoteEmbedder):
     def __post_init__(self) -> None:
         super().__init__(Endpoint(self.url, self.model, KEY, 1.0, 2), self.dimensions)
 
-    async def _post(self, dialect: Any, texts: list[str]) -> tuple[int, bytes, float]:
+    async def _post(self, dialect: Any, texts: list[str], seconds: float) -> tuple[int, bytes, float]:
+        assert seconds > 0
         url, body = self._request(dialect, texts)
         self.asked.append(Asked(url, body))
         status, content = self.answer(url, body)

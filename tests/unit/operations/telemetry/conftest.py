@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
 from tests.fakes.clock import ManualClock
 
@@ -12,6 +13,11 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def telemetry(clock: ManualClock) -> Telemetry:
+def modes(clock: ManualClock) -> Modes:
+    return Modes(clock)
+
+
+@pytest.fixture
+def telemetry(clock: ManualClock, modes: Modes) -> Telemetry:
     """Nothing to watch yet."""
-    return Telemetry(Boot("test", "boot1", clock.now()), clock.now)
+    return Telemetry(Boot("test", "boot1", clock.now()), clock.now, modes)

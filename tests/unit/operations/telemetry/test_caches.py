@@ -1,6 +1,7 @@
 """The hit ratio over a day, and counts as Prometheus sees them."""
 
 from memdeck_daemon.infra.caching.tiered import Figures
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.caches import Window
 from memdeck_daemon.operations.telemetry.metrics import Metrics
 from tests.fakes.clock import ManualClock
@@ -21,7 +22,7 @@ def test_a_day_is_looked_at() -> None:
 
 def test_calls_are_exported_under_their_contract_names() -> None:
     """Cumulated buckets, sums and status classes; zeros from boot on."""
-    metrics = Metrics(["search"])
+    metrics = Metrics(["search"], Modes(ManualClock()))
     before = metrics.exposition()[0].decode()
     for name in ("mem0_api_errors_total", "memory_operation_errors_total"):
         assert f'{name}{{operation="search"}} 0.0' in before

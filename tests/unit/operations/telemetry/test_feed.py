@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from memdeck_common.wire.feed import Caller, Counts, Event, Service, Snapshot, Tick
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.latency import KEPT
 from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
 from tests.fakes.clock import ManualClock
@@ -131,7 +132,7 @@ async def test_what_is_no_longer_kept_starts_anew(telemetry: Telemetry, clock: M
 
 async def test_another_life_has_another_boot_id(clock: ManualClock) -> None:
     """By which watchers know that everything they saw is history."""
-    lives = [Telemetry(Boot("test", boot, clock.now()), clock.now) for boot in ("b1", "b2")]
+    lives = [Telemetry(Boot("test", boot, clock.now()), clock.now, Modes(clock)) for boot in ("b1", "b2")]
     await tick(lives[0], clock)
     assert {"b1", "b2"} == {(await snapshot(life, "b1:1")).boot_id for life in lives}
     assert 0 == (await snapshot(lives[1], "b1:1")).since

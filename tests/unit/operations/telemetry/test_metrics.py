@@ -3,6 +3,9 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from memdeck_common.wire.feed import Counts, Service
+from memdeck_daemon.infra.resilience.breaker import Breaker
+from memdeck_daemon.infra.resilience.modes import Modes
+from memdeck_daemon.infra.resilience.policies import REDIS
 from memdeck_daemon.operations.telemetry.service import Telemetry
 from tests.fakes.clock import ManualClock
 
@@ -105,3 +108,24 @@ def test_exactly_one_mode_is_active(telemetry: Telemetry) -> None:
     assert ({"normal"}, 5) == ({mode for mode, active in shown.items() if active}, len(shown))
     telemetry.observe_query(0.002)
     assert 1 == value(telemetry, "mem0_query_duration_seconds_count")
+
+
+def test_modes_and_breakers_are_shown_as_they_are(
+    telemetry: Telemetry, modes: Modes, clock: ManualClock
+) -> None:
+    """The database's breaker before it is there; others when they are."""
+    assert 0 == value(telemetry, "circuit_breaker_state", dependency="postgresql")
+    breaker = Breaker("redis", REDIS, (OSError,), clock, lambda: 0.0)
+    telemetry.watch([], _nothing, list, lambda: [breaker])
+    breaker.open("gone")
+    modes.database("away")
+    assert 2 == value(telemetry, "circuit_breaker_state", dependency="redis")
+    assert 1 == value(telemetry, "circuit_breaker_transitions_total", dependency="redis", state="open")
+    assert 0 == value(telemetry, "circuit_breaker_calls_total", dependency="redis", outcome="failed")
+    assert 1 == value(telemetry, "degradation_mode_active", mode="read-only")
+    assert 1 == value(telemetry, "degradation_mode_transitions_total", mode="read-only")
+    assert ("read-only", "read-only") == (telemetry.mode, telemetry.health().mode)
+
+
+async def _nothing() -> Counts:
+    return Counts()

@@ -1,0 +1,90 @@
+"""The database's pulse: one statement a second on a connection of its own.
+
+Owns what is known of the database without asking it: whether it answers, how fast, since when it is up. The pulse closes
+the breaker as soon as the database answers again, so that nobody waits for the end of the open period; and it opens it
+when the database stays silent, which requests would find out one by one, each after its own timeout. It does not use the
+pool: one that is busy says nothing of the server.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import asyncpg
+
+from memdeck_common.errors import StoreUnavailable
+from memdeck_daemon.infra.resilience.breaker import Breaker
+from memdeck_daemon.infra.resilience.modes import Modes
+
+INTERVAL: Final = 1.0
+ANSWER: Final = 3.0
+"""Seconds that an answer may take; a slow database is not an absent one."""
+CONNECT: Final = 8.0
+"""Seconds that a connection may take: several round trips."""
+SILENT: Final = 2
+"""Beats in a row without any answer after which the database is taken for away."""
+SLOW: Final = 0.5
+"""Seconds for one round trip from which on the database is slow."""
+APPLICATION: Final = "memdeckd pulse"
+STATE: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())"
+
+
+class Pulse:
+    """Looks at the database; `run` for as long as the daemon serves."""
+
+    def __init__(self, dsn: str, breaker: Breaker, modes: Modes, now: Callable[[], float]) -> None:
+        """`now`: monotonic seconds."""
+        self._dsn, self._breaker, self._modes, self._now = dsn, breaker, modes, now
+        self._connection: Any = None
+        self._silent = 0
+        self.up_since: float | None = None
+        """Epoch second at which the server started; None while it does not answer."""
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        try:
+            while True:
+                await self.beat()
+                await asyncio.sleep(INTERVAL)
+        finally:
+            self._drop()
+
+    async def beat(self) -> None:
+        """Look once; what it finds goes to breaker and modes."""
+        begun, slow = self._now(), False
+        try:
+            with self._breaker.probe():
+                await self._ask()
+            self._silent = 0
+            slow = self._now() - begun > SLOW
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            self.up_since = None
+            self._drop()
+            self._silent = self._silent + 1 if isinstance(error, TimeoutError) else 0
+            if self._silent >= SILENT and self._breaker.closed:
+                self._breaker.open("no answer")
+        self._modes.database("slow" if slow else "well" if self._breaker.closed else "away")
+
+    async def ping(self) -> float:
+        """The epoch second since which the server is up, as the last beat found it.
+
+        Raises:
+            StoreUnavailable: it did not answer.
+        """
+        if self.up_since is None:
+            raise StoreUnavailable
+        return self.up_since
+
+    async def _ask(self) -> None:
+        if self._connection is None:
+            self._connection = await asyncpg.connect(
+                self._dsn, timeout=CONNECT, server_settings={"application_name": APPLICATION}
+            )
+        async with asyncio.timeout(ANSWER):
+            self.up_since = float(await self._connection.fetchval(STATE))
+
+    def _drop(self) -> None:
+        """Give the connection up without a word to a server that may not answer."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
