@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from memdeck_daemon.memory.embedding.local import Vectors, rounded
-from memdeck_daemon.memory.lexical.tokens import STOP, query_terms
+from memdeck_daemon.memory.lexical.tokens import query_terms, stop_words
 from memdeck_daemon.memory.recall import questions
 from memdeck_daemon.memory.recall.block import Block, Line, prepare, spoken
 from memdeck_daemon.memory.recall.fusion import Asked, best, score
@@ -118,7 +118,7 @@ def heard(conversation: Conversation, embedder: Embedder) -> Heard:
 
 def _asked(question: str, block: Block, embedder: Embedder) -> Asked:
     named = questions.named_actors(question, block.actors)
-    content = questions.content_of(question, STOP, block.actors)
+    content = questions.content_of(question, stop_words(question), block.actors)
     return Asked(
         terms=query_terms(question),
         vector=embedder.embed_now([content])[0],

@@ -29,7 +29,7 @@ import tantivy
 from memdeck_common.errors import ConfigurationError
 from memdeck_daemon.memory.model import Identifier
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema and the tokens; another version is rebuilt."""
 WRITER_BYTES: Final = 16 * 1024 * 1024
 WATERMARK: Final = "watermark"

@@ -1,6 +1,6 @@
 """Text to terms.
 
-Owns what counts as a word, which words carry nothing, and stemming. Works on any script: words are runs of letters and
+Owns what counts as a word, and stemming by the language that `languages` guesses. Works on any script: words are runs of letters and
 digits; runs of Chinese, Japanese and Korean characters, which have no spaces, become pairs of characters. Queries and
 memories pass through the same function, or they would not meet.
 """
@@ -13,28 +13,19 @@ from typing import Final
 
 import Stemmer
 
+from memdeck_daemon.memory.lexical.languages import ENGLISH_STOP, Language, language_of
+
 WORD: Final = re.compile(r"([^\W_]+)(?:['’][^\W_]+)?")
 """A word without what follows its apostrophe."""
 UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 LONGEST: Final = 48
 """Characters of a term; what is longer is noise (keys, encoded data), cut so that it still finds itself."""
-
-STOP: Final = frozenset(
-    """a about above after again against all also am an and any are aren as at be because been before being below between
-    both but by can cannot could couldn did didn do does doesn doing don down during each few for from further had hadn has
-    hasn have haven having he her here hers herself him himself his how i if in into is isn it its itself just let me more
-    most my myself no nor not of off on once only or other our ours ourselves out over own same shan she should shouldn so
-    some such than that the their theirs them themselves then there these they this those through to too under until up very
-    was wasn we were weren what when where which while who whom why will with won would wouldn you your yours yourself
-    yourselves s t d ll m re ve""".split()
-)
-
-_stemmer = Stemmer.Stemmer("english")
+_english = Stemmer.Stemmer("english")
 
 
 @lru_cache(maxsize=20_000)
 def _known_stem(word: str) -> str:
-    stem: str = _stemmer.stemWord(word)
+    stem: str = _english.stemWord(word)
     return stem
 
 
@@ -43,17 +34,36 @@ def _stem(word: str) -> str:
     return _known_stem(word if len(word) <= LONGEST else word[:LONGEST])
 
 
+@lru_cache(maxsize=20_000)
+def _known_stems(word: str, language: Language) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((language.stemmer.stemWord(word), _stem(word))))
+
+
 def terms(text: str) -> list[str]:
-    """The terms of a text, in order, repeated as often as they occur."""
-    if text.isascii():
-        return [_stem(word) for word in WORD.findall(text.lower()) if word not in STOP]
+    """The terms of a text, in order, repeated as often as they occur.
+
+    A word of another language than English counts under its own stem and, where that differs, under the one that English
+    gives it: a query too short to tell its language must find it as well.
+    """
+    plain = text.isascii()
+    words = WORD.findall(text.lower() if plain else unicodedata.normalize("NFKC", text).lower())
+    language = language_of(words)
+    if language is None and plain:
+        return [_stem(word) for word in words if word not in ENGLISH_STOP]
+    stop = ENGLISH_STOP if language is None else language.stop
     found: list[str] = []
-    for word in WORD.findall(unicodedata.normalize("NFKC", text).lower()):
+    for word in words:
         if UNSPACED.search(word):
             found.extend(word[i : i + 2] for i in range(max(1, len(word) - 1)))
-        elif word not in STOP:
-            found.append(_stem(word))
+        elif word not in stop:
+            found.extend((_stem(word),) if language is None else _known_stems(word[:LONGEST], language))
     return found
+
+
+def stop_words(text: str) -> frozenset[str]:
+    """The words that carry nothing in the language of a text."""
+    language = language_of(WORD.findall(text.lower()))
+    return ENGLISH_STOP if language is None else language.stop
 
 
 @lru_cache(maxsize=20_000)

@@ -20,7 +20,7 @@ from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.embedding.queries import Queries, RemoteQuery
 from memdeck_daemon.memory.filters import Filter, names_only
 from memdeck_daemon.memory.lexical.index import LexicalIndex
-from memdeck_daemon.memory.lexical.tokens import STOP, query_terms
+from memdeck_daemon.memory.lexical.tokens import query_terms, stop_words
 from memdeck_daemon.memory.model import Found, Hit, Identifier, Memory, Stage
 from memdeck_daemon.memory.recall import candidates, questions
 from memdeck_daemon.memory.recall.block import Block
@@ -183,7 +183,7 @@ class Recall:
         query = question.query
         known = actors if len(actors) <= questions.ACTORS else {}
         named = questions.named_actors(query, known)
-        vector = (await self.embedder.embed([questions.content_of(query, STOP, known)]))[0]
+        vector = (await self.embedder.embed([questions.content_of(query, stop_words(query), known)]))[0]
         return Asked(
             terms=query_terms(query),
             vector=vector,

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memdeck_daemon.memory.lexical.tokens import LONGEST, query_terms, term_keys, terms
+from memdeck_daemon.memory.lexical.languages import FRENCH, GERMAN, SPANISH, Language, language_of
+from memdeck_daemon.memory.lexical.tokens import LONGEST, WORD, query_terms, stop_words, term_keys, terms
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,40 @@ from memdeck_daemon.memory.lexical.tokens import LONGEST, query_terms, term_keys
 def test_terms(text: str, expected: list[str]) -> None:
     """Stemmed, without words that carry nothing, in any script."""
     assert expected == terms(text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "shared"),
+    [
+        ("Welche Bücher mag das Kind?", "Die Kinder lesen das Buch gern", "kind"),
+        ("Où travaillent ses amies ?", "Elle a une amie qui travaille à Lyon", "ami"),
+        ("¿Qué canciones cantaban los niños?", "Mi hija cantaba una canción", "cancion"),
+        ("Klavier?", "Anna spielt seit März Klavier", "klavier"),
+        ("When does Anna play the Klavier?", "Anna spielt nur noch Klavier", "klavier"),
+    ],
+)
+def test_languages_meet(asked: str, said: str, shared: str) -> None:
+    """Forms of a word under their own language's stem; a query in no language, or another one, under English's."""
+    assert shared in set(query_terms(asked)) & set(terms(said))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Mein Hund heißt Bruno und frisst alles", GERMAN), ("J'habite chez mes parents depuis mars", FRENCH),
+        ("Mi hermana vive en Sevilla desde entonces", SPANISH), ("The children saw Die Hard with us", None),
+        ("We flew to Los Angeles and then to El Paso", None), ("AI, um, sin and comment", None), ("Solange", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_language_is_told_by_its_function_words(text: str, language: Language | None) -> None:
+    """English is what remains, also where names and loan words look foreign."""
+    assert language is language_of(WORD.findall(text.lower()))
+
+
+def test_stop_words_are_those_of_the_language() -> None:
+    """Of the others nothing is dropped: "die" and "war" are words in English."""
+    assert {"die", "war"} <= stop_words("Wer war die Frau?")
+    assert not {"die", "war"} & stop_words("Who will die in the war?")
 
 
 def test_what_is_too_long_still_finds_itself() -> None:
