@@ -126,6 +126,7 @@ async def running(
                 embedding=settings.embedding,
                 shared=redis,
                 modes=modes,
+                instance=settings.instance,
             )
         )
         tiers = Tiered(

@@ -33,7 +33,7 @@ from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.budget import TokenCounter
 from memdeck_daemon.memory.sessions.service import SessionService
 from memdeck_daemon.memory.sessions.warming import Warming
-from memdeck_daemon.memory.sessions.windows import KeptWindows, OwnShelf, Shelf
+from memdeck_daemon.memory.sessions.windows import KeptWindows, OwnShelf
 from memdeck_daemon.memory.upkeep import purge
 from memdeck_daemon.memory.writer import Writer
 
@@ -71,16 +71,16 @@ async def opened(
     observe: Callable[[str, float], None],
     connect: Connect | None = None,
     checked: bool = True,
-    shelf: Shelf | None = None,
+    instance: str = "",
     embedding: EmbeddingSettings | None = None,
     shared: SharedCache | None = None,
     modes: Modes | None = None,
 ) -> AsyncIterator[Wing]:
     """The wing over a database. `folder` holds the derived index, `name` is its reader's name in the outbox.
 
-    `observe` is told the stages of searches and their seconds. `connect` and `checked` are those of `Generations`; `shelf`
-    keeps windows of sessions, in this process if None; `shared` keeps vectors of queries for other daemons too. `modes`
-    hears what is slow.
+    `observe` is told the stages of searches and their seconds. `connect` and `checked` are those of `Generations`;
+    `shared` keeps vectors of queries and windows of sessions for the other daemons of this `instance` too; `modes` hears
+    what is slow.
     """
     async with AsyncExitStack() as stack:
         index = LexicalIndex(folder)
@@ -108,7 +108,8 @@ async def opened(
         )
         recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe)
         service = MemoryService(database, embedder, writer, recall, changer, settings, clock, identity)
-        kept = KeptWindows(OwnShelf(clock) if shelf is None else shelf)
+        own = OwnShelf(clock)
+        kept = KeptWindows(instance, [own] if shared is None else [shared, own])
         sessions = SessionService(database, service, TokenCounter(embedder.tokenizer), kept, clock, identity)
         desk = SpacesDesk(spaces, database)
         background: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {

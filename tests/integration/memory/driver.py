@@ -38,7 +38,6 @@ from memdeck_daemon.memory.model import (
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.service import SessionService
-from memdeck_daemon.memory.sessions.windows import Shelf
 from tests.support.waiting import eventually
 
 EVERY_TASK = ("writer", "lexical projection", "embedding", "purge")
@@ -153,7 +152,6 @@ async def opened(
     pool: DatabaseSettings | None = None,
     settings: MemorySettings | None = None,
     clock: Clock | None = None,
-    shelf: Shelf | None = None,
     embedding: EmbeddingSettings | None = None,
 ) -> AsyncIterator[Memories]:
     """The wing over a database, with some of its background tasks."""
@@ -172,7 +170,6 @@ async def opened(
                 clock=clock,
                 identity=SystemIdentity(clock),
                 observe=lambda _name, _seconds: None,
-                shelf=shelf,
                 embedding=embedding,
             ) as wing,
             Tasks(asyncio.Event()) as tasks,

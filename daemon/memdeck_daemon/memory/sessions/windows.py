@@ -2,8 +2,8 @@
 
 Owns the form in which a window is kept (`ai_session:` keys; zlib over JSON, never pickle; 24 hours) and a small store in
 this process. The truth is Postgres: each answered window is kept, and a kept one is told only when Postgres does not
-answer, with the answer saying so. Any store of bytes with a time to live will do (`Shelf`), Redis among them; what a shelf
-does wrong costs the fallback, never an answer.
+answer, with the answer saying so. Any store of bytes with a time to live will do (`Shelf`): Redis, which all daemons share
+and which outlives this process, then the own one; what a shelf does wrong costs the fallback, never an answer.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from memdeck_daemon.memory.sessions.model import Said
 log = logging.getLogger(__name__)
 
 PREFIX: Final = "ai_session:"
-KEEP_SECONDS: Final = 24 * 3600.0
+KEEP_SECONDS: Final = 24 * 3600
 SHELF_SECONDS: Final = 0.25
 """A shelf that takes longer is passed over."""
 LEVEL: Final = 1
@@ -43,8 +43,8 @@ class Shelf(Protocol):
     async def get(self, key: str) -> bytes | None:
         """What was put there, while its time is not over."""
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
-        """Put bytes there for `ttl` seconds."""
+    async def put(self, key: str, value: bytes, seconds: int) -> bool:
+        """Put bytes there for a while; whether that was done."""
 
 
 @dataclass(slots=True)
@@ -67,15 +67,16 @@ class OwnShelf:
         self._kept.move_to_end(key)
         return found[1]
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
-        """Put bytes there for `ttl` seconds; what alone exceeds the limit is not kept."""
+    async def put(self, key: str, value: bytes, seconds: int) -> bool:
+        """Put bytes there for a while; what alone exceeds the limit is not kept."""
         self._drop(key)
         if len(value) > self.limit_bytes:
-            return
-        self._kept[key] = (self.clock.monotonic() + ttl, value)
+            return False
+        self._kept[key] = (self.clock.monotonic() + seconds, value)
         self._bytes += len(value)
         while self._bytes > self.limit_bytes:
             self._drop(next(iter(self._kept)))
+        return True
 
     def _drop(self, key: str) -> None:
         if old := self._kept.pop(key, None):
@@ -84,35 +85,44 @@ class OwnShelf:
 
 @dataclass(frozen=True, slots=True)
 class KeptWindows:
-    """Windows on a shelf."""
+    """Windows on shelves: on one that daemons share, where there is one, and on our own."""
 
-    shelf: Shelf
+    instance: str
+    """Two instances may share a Redis; their sessions have nothing to do with each other."""
+    shelves: Sequence[Shelf]
+    """The first that has a window tells it."""
 
     async def keep(self, scope: Sequence[str], window: Sequence[Said]) -> None:
         """Keep a window as it was just read; a shelf that fails is told in the log and passed over."""
-        value = zlib.compress(_encode(window), LEVEL)
-        try:
-            async with asyncio.timeout(SHELF_SECONDS):
-                await self.shelf.set(key_of(scope), value, KEEP_SECONDS)
-        except OSError as error:  # TimeoutError is one
-            log.debug("a window was not kept: %s", type(error).__name__, extra=action("window_not_kept"))
+        key, value = key_of(self.instance, scope), zlib.compress(_encode(window), LEVEL)
+        for shelf in self.shelves:
+            try:
+                async with asyncio.timeout(SHELF_SECONDS):
+                    await shelf.put(key, value, KEEP_SECONDS)
+            except OSError as error:  # TimeoutError is one
+                log.debug("a window was not kept: %s", type(error).__name__, extra=action("window_not_kept"))
 
     async def find(self, scope: Sequence[str]) -> list[Said] | None:
         """The window as it was kept last; None when there is none that can be read."""
-        try:
-            async with asyncio.timeout(SHELF_SECONDS):
-                value = await self.shelf.get(key_of(scope))
-            return None if value is None else unpacked(value)
-        except (OSError, ValueError) as error:
-            log.warning(
-                "a kept window cannot be read: %s", type(error).__name__, extra=action("window_unreadable")
-            )
-            return None
+        key = key_of(self.instance, scope)
+        for shelf in self.shelves:
+            try:
+                async with asyncio.timeout(SHELF_SECONDS):
+                    value = await shelf.get(key)
+                if value is not None:
+                    return unpacked(value)
+            except (OSError, ValueError) as error:
+                log.warning(
+                    "a kept window cannot be read: %s",
+                    type(error).__name__,
+                    extra=action("window_unreadable"),
+                )
+        return None
 
 
-def key_of(scope: Sequence[str]) -> str:
+def key_of(instance: str, scope: Sequence[str]) -> str:
     """The key of a session's window: names may be long or hold what a store's keys must not, so they are hashed."""
-    joined = "\x00".join(scope).encode(errors="surrogatepass")
+    joined = "\x00".join((instance, *scope)).encode(errors="surrogatepass")
     return PREFIX + hashlib.blake2b(joined, digest_size=16).hexdigest()
 
 

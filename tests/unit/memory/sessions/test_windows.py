@@ -51,9 +51,10 @@ class BrokenShelf:
         await self._fail()
         return self.value
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
-        self.calls.append(f"{key} {len(value)} {ttl}")
+    async def put(self, key: str, value: bytes, seconds: int) -> bool:
+        self.calls.append(f"{key} {len(value)} {seconds}")
         await self._fail()
+        return True
 
     async def _fail(self) -> None:
         if self.stalls:
@@ -66,11 +67,11 @@ async def test_a_window_comes_back_as_it_was_kept() -> None:
     """For 24 hours, under a key of its own scope, compressed."""
     clock = HandClock()
     shelf = OwnShelf(clock)
-    kept = KeptWindows(shelf)
+    kept = KeptWindows("default", [shelf])
     await kept.keep(SCOPE, WINDOW)
     assert WINDOW == await kept.find(SCOPE)
     assert None is await kept.find((*SCOPE, "x"))
-    stored = await shelf.get(key_of(SCOPE))
+    stored = await shelf.get(key_of("default", SCOPE))
     assert stored is not None
     assert len(stored) < 1200
     clock.seconds = 24 * 3600
@@ -79,9 +80,10 @@ async def test_a_window_comes_back_as_it_was_kept() -> None:
 
 def test_keys_tell_scopes_apart() -> None:
     """However the names are cut, and whatever they hold."""
-    assert key_of(("a", "b")) != key_of(("a\x01b",))
-    assert key_of(("user:a", "run:b")).startswith("ai_session:")
-    assert key_of(("user:\ud800",))
+    assert key_of("i", ("a", "b")) != key_of("i", ("a\x01b",))
+    assert key_of("test", SCOPE) != key_of("prd", SCOPE)
+    assert key_of("i", ("user:a", "run:b")).startswith("ai_session:")
+    assert key_of("i", ("user:\ud800",))
 
 
 @pytest.mark.parametrize(
@@ -93,25 +95,33 @@ def test_keys_tell_scopes_apart() -> None:
 )  # fmt: skip
 async def test_what_is_no_window_is_passed_over(value: bytes) -> None:
     """A store that others write to must not break an answer, nor fill the memory."""
-    assert None is await KeptWindows(BrokenShelf(value=value)).find(SCOPE)
+    assert None is await KeptWindows("default", [BrokenShelf(value=value)]).find(SCOPE)
 
 
 @pytest.mark.parametrize("shelf", [BrokenShelf(error=ConnectionError()), BrokenShelf(stalls=True)])
 async def test_a_shelf_that_fails_costs_nothing_but_the_fallback(shelf: BrokenShelf) -> None:
     """Neither an error nor a stall reaches the answer."""
-    kept = KeptWindows(shelf)
+    kept = KeptWindows("default", [shelf])
     await kept.keep(SCOPE, WINDOW)
     assert None is await kept.find(SCOPE)
     assert 2 == len(shelf.calls)
 
 
+async def test_the_next_shelf_tells_what_the_first_cannot() -> None:
+    """As when Redis is away together with Postgres."""
+    own = OwnShelf(HandClock())
+    kept = KeptWindows("default", [BrokenShelf(error=ConnectionError()), own])
+    await kept.keep(SCOPE, WINDOW)
+    assert WINDOW == await kept.find(SCOPE)
+
+
 async def test_the_own_shelf_is_bounded() -> None:
     """The least recently used go first; what is larger than all of it is not kept."""
     shelf = OwnShelf(HandClock(), limit_bytes=10)
-    await shelf.set("a", b"12345", 9)
-    await shelf.set("b", b"12345", 9)
+    await shelf.put("a", b"12345", 9)
+    await shelf.put("b", b"12345", 9)
     await shelf.get("a")
-    await shelf.set("c", b"123", 9)
+    await shelf.put("c", b"123", 9)
     assert [b"12345", None, b"123"] == [await shelf.get(key) for key in "abc"]
-    await shelf.set("a", b"x" * 11, 9)
+    await shelf.put("a", b"x" * 11, 9)
     assert None is await shelf.get("a")
