@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -33,8 +33,11 @@ class NotReadyError(RuntimeError):
 class OwnDaemon:
     """One daemon and its home. Use as a context manager, which removes all of it at the end."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        """`settings`: variables of memdeck that differ from their defaults."""
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, command: Sequence[str | Path] = (COMMAND, "serve")
+    ) -> None:
+        """`settings`: variables of memdeck that differ from their defaults; `command` takes the arguments of `serve`."""
+        self._command = command
         self._sandbox = Path(tempfile.mkdtemp(prefix="mdbench-"))
         # As root, the database belongs to another user, who must be able to reach its folder.
         self._sandbox.chmod(0o711)
@@ -77,7 +80,7 @@ class OwnDaemon:
         began = time.perf_counter()
         with (self._sandbox / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "serve", "--home", self.home, "--port", "0", "--metrics-port", "0"],
+                [*self._command, "--home", self.home, "--port", "0", "--metrics-port", "0"],
                 cwd=self._sandbox,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -99,6 +102,13 @@ class OwnDaemon:
         try:
             process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        process, self._process = self._process, None
+        if process is not None:
             process.kill()
             process.wait()
 

@@ -109,6 +109,10 @@ class Proxy:
         elif self._server is None:
             await self.listen()
 
+    def aim(self, host: str, port: int) -> None:
+        """Lead new connections to another upstream."""
+        self._upstream = host, port
+
     async def listen(self) -> None:
         """Take connections, on the same port as before."""
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
