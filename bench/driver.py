@@ -1,4 +1,8 @@
-"""The closed loop: so many clients, each of which sends its next request when the last one was answered.
+"""The closed loop and the open one.
+
+Closed: so many clients, each of which sends its next request when the last one was answered. Open: so many requests a
+second whatever becomes of them, each timed from the moment at which it was due, so that a server that stalls is charged
+for the requests that it kept waiting.
 
 Owns the connection, the clock and the check of every answer. It shares the machine with what it measures, so bodies come
 encoded, connections stay open, and only every fiftieth answer is decoded; of the others, status and a mark that an answer
@@ -19,6 +23,8 @@ SAMPLED: Final = 50
 """Every so many answers one is decoded and looked at."""
 GIVE_UP: Final = 100
 """Failures in a row after which a phase ends: the server is gone, and the rest would only fail as well."""
+MOST_UNDER_WAY: Final = 2_000
+"""Requests of the open loop that wait for an answer; a server that is further behind will not catch up."""
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
 DETAIL: Final = 120
 
@@ -43,6 +49,8 @@ class Outcome:
     latencies: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    hits: int = 0
+    """Right answers that the server had kept, as `Memdeck-Cache` says."""
     unsent: int = 0
     """Requests that the time limit or a server that is gone left over."""
 
@@ -51,6 +59,7 @@ class Outcome:
         self.latencies += other.latencies
         self.errors += other.errors
         self.seconds += other.seconds
+        self.hits += other.hits
         self.unsent += other.unsent
 
     @property
@@ -112,6 +121,10 @@ def check_search(body: bytes) -> str:
 ADD: Final = Operation("add", "/memories", b'"ADD"', check_add)
 UNIQUE: Final = Operation("search, unique", "/search", b'"score"', check_search)
 REPEATED: Final = Operation("search, repeated", "/search", b'"score"', check_search)
+MIXED: Final = Operation("search, 80/20", "/search", b'"score"', check_search)
+"""Of ten questions eight come again and again, two are new."""
+PACED: Final = Operation("search, 80/20, paced", "/search", b'"score"', check_search)
+"""The same in the open loop."""
 
 
 class Driver:
@@ -152,6 +165,24 @@ class Driver:
         phase.outcome.unsent = len(bodies) - phase.sent
         return phase.outcome
 
+    async def paced(
+        self, operation: Operation, bodies: Sequence[bytes], *, rate: float, limit: float
+    ) -> Outcome:
+        """Send all bodies, each once, in order, `rate` a second, for at most `limit` seconds."""
+        began = time.perf_counter()
+        phase = _Phase(self._session, self.url + operation.path, operation, iter(bodies), began + limit)
+        async with asyncio.TaskGroup() as group:
+            for number in range(len(bodies)):
+                due = began + number / rate
+                if (early := due - time.perf_counter()) > 0:
+                    await asyncio.sleep(early)
+                if phase.over or phase.under_way >= MOST_UNDER_WAY:
+                    break
+                group.create_task(phase.one(due))
+        phase.outcome.seconds = time.perf_counter() - began
+        phase.outcome.unsent = len(bodies) - phase.sent
+        return phase.outcome
+
     async def forget(self, users: Sequence[str]) -> str:
         """Delete the memories of these users; what went wrong first, in words, or nothing."""
         for user in users:
@@ -179,24 +210,35 @@ class _Phase:
         self._bodies, self._deadline = bodies, deadline
         self._failures_in_a_row = 0
         self.sent = 0
+        self.under_way = 0
         self.outcome = Outcome()
 
     async def client(self) -> None:
         """Ask, wait, ask again."""
-        clock = time.perf_counter
-        while clock() < self._deadline and self._failures_in_a_row < GIVE_UP:
-            body = next(self._bodies, None)
-            if body is None:
-                return
-            self.sent += 1
-            began = clock()
-            wrong = await self._ask(body, sample=self.sent % SAMPLED == 1)
-            if wrong:
-                self.outcome.errors[wrong] += 1
-                self._failures_in_a_row += 1
-            else:
-                self.outcome.latencies.append((clock() - began) * 1e3)
-                self._failures_in_a_row = 0
+        while not self.over and await self.one(time.perf_counter()):
+            pass
+
+    @property
+    def over(self) -> bool:
+        """Whether no more requests are to be sent."""
+        return time.perf_counter() >= self._deadline or self._failures_in_a_row >= GIVE_UP
+
+    async def one(self, due: float) -> bool:
+        """Send the next request, which is timed from `due`; False when there is none."""
+        body = next(self._bodies, None)
+        if body is None:
+            return False
+        self.sent += 1
+        self.under_way += 1
+        wrong = await self._ask(body, sample=self.sent % SAMPLED == 1)
+        self.under_way -= 1
+        if wrong:
+            self.outcome.errors[wrong] += 1
+            self._failures_in_a_row += 1
+        else:
+            self.outcome.latencies.append((time.perf_counter() - due) * 1e3)
+            self._failures_in_a_row = 0
+        return True
 
     async def _ask(self, body: bytes, *, sample: bool) -> str:
         try:
@@ -204,6 +246,7 @@ class _Phase:
                 answer = await response.read()
                 if response.status != 200:
                     return f"HTTP {response.status}: {detail_of(answer)}"
+                self.outcome.hits += response.headers.get("Memdeck-Cache") == "hit"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return type(error).__name__
         if self._operation.mark not in answer or sample:

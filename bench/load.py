@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--distinct", type=_count, default=50, help="questions that are repeated (50)")
     options.add_argument(
+        "--rate", type=float, default=500.0, help="requests a second of the open loop, 0 leaves it out (500)"
+    )
+    options.add_argument(
         "--rounds", type=_count, default=4, help="parts of each phase, in turns with the peer (4)"
     )
     options.add_argument(
@@ -111,7 +114,7 @@ def _measured(
     readiness: Readiness | None,
     console: Console,
 ) -> Report:
-    numbers = ("clients", "searches", "solo", "distinct", "rounds", "limit")
+    numbers = ("clients", "searches", "solo", "distinct", "rounds", "limit", "rate")
     plan = Plan(**{name: getattr(options, name) for name in numbers})
     parameters = {name: getattr(options, name) for name in (*numbers, "memories", "users", "seed")}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

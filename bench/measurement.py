@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.driver import ADD, REPEATED, UNIQUE, Driver, Operation, Outcome
+from bench.driver import ADD, MIXED, PACED, REPEATED, UNIQUE, Driver, Operation, Outcome
 from bench.processes import Usage, resident_mb, usage
 from bench.workload import Workload
 
@@ -32,6 +32,8 @@ class Plan:
     """Questions that the repeated searches are made of."""
     rounds: int
     limit: float
+    rate: float = 0.0
+    """Requests a second of the open loop, which only the first server is put through; 0 leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Series:
     target: str
     operation: str
     clients: int
+    """0: the open loop."""
     outcome: Outcome = field(default_factory=Outcome)
     rates: list[float] = field(default_factory=list)
     """Right answers per second, round by round."""
@@ -103,7 +106,20 @@ class Run:
             )
         await self._phase(REPEATED, repeated[: plan.searches], plan.clients)
         await self._phase(REPEATED, repeated[plan.searches :], 1)
+        await self._phase(
+            MIXED, workload.mixed(plan.searches, repeated[: plan.distinct], among=stored), plan.clients
+        )
+        if plan.rate:
+            await self._paced(workload.mixed(plan.searches, repeated[: plan.distinct], among=stored))
         return self.measured
+
+    async def _paced(self, bodies: list[bytes]) -> None:
+        """The open loop; a peer that is slower than the rate would only be buried."""
+        self._say(f"{PACED.name}: {len(bodies):,} requests, {self._plan.rate:,.0f} a second")
+        into = Series(self._targets[0].name, PACED.name, 0)
+        self.measured.series.append(into)
+        for part in slices(bodies, self._plan.rounds):
+            await self._round(self._targets[0], into, PACED, part)
 
     async def _warm_up(self, operation: Operation, bodies: Sequence[list[bytes]]) -> None:
         for target, own in zip(self._targets, bodies, strict=True):
@@ -124,7 +140,11 @@ class Run:
 
     async def _round(self, target: Target, into: Series, operation: Operation, bodies: list[bytes]) -> None:
         before, own = usage(target.pid), _own_seconds()
-        outcome = await target.driver.run(operation, bodies, clients=into.clients, limit=self._plan.limit)
+        plan, driver = self._plan, target.driver
+        if operation is PACED:
+            outcome = await driver.paced(operation, bodies, rate=plan.rate, limit=plan.limit)
+        else:
+            outcome = await driver.run(operation, bodies, clients=into.clients, limit=plan.limit)
         after = usage(target.pid)
         into.driver_seconds += _own_seconds() - own
         into.rates.append(len(outcome.latencies) / outcome.seconds if outcome.seconds else 0.0)

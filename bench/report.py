@@ -26,8 +26,11 @@ class Figure(Struct, frozen=True, kw_only=True):
     server: str
     operation: str
     clients: int
+    """0: the open loop."""
     answered: int
     """Right answers: those that rate and percentiles are made of."""
+    hits: int
+    """Of those, answers that the server had kept."""
     failed: int
     unsent: int
     """Left over at the time limit."""
@@ -97,6 +100,7 @@ def figure(series: Series) -> Figure:
         operation=series.operation,
         clients=series.clients,
         answered=answered,
+        hits=outcome.hits,
         failed=outcome.failed,
         unsent=outcome.unsent,
         rate=answered / outcome.seconds if outcome.seconds else 0.0,
@@ -153,7 +157,18 @@ def report(measured: Measured, parameters: dict[str, int | float], readiness: Re
     )
 
 
-COLUMNS = ("SERVER", "OPERATION", "CLIENTS", "ANSWERED", "FAILED", "RATE/s", "P50 ms", "P95 ms", "P99 ms")
+COLUMNS = (
+    "SERVER",
+    "OPERATION",
+    "CLIENTS",
+    "ANSWERED",
+    "FAILED",
+    "HITS",
+    "RATE/s",
+    "P50 ms",
+    "P95 ms",
+    "P99 ms",
+)
 CPU_COLUMNS = ("CPU ms", "DB CPU ms", "DRIVER ms", "WAITED")
 
 
@@ -167,7 +182,8 @@ def show(found: Report, console: Console) -> None:
         cpu = [_ms(value, 2) for value in (row.server_cpu, row.database_cpu, row.driver_cpu)]
         cpu.append("–" if row.waited is None else f"{row.waited:.0%}")
         failed = f"[bold red]{row.failed:,}[/]" if row.failed else "0"
-        counts = (str(row.clients), f"{row.answered:,}", failed, f"{row.rate:,.0f}")
+        kept = f"{row.hits / row.answered:.0%}" if row.answered else "–"
+        counts = (str(row.clients or "open"), f"{row.answered:,}", failed, kept, f"{row.rate:,.0f}")
         table.add_row(row.server, row.operation, *counts, *times, *cpu)
     console.print(table)
     console.print(

@@ -175,6 +175,11 @@ class Workload:
         pool = self.questions(distinct, among=among)
         return [pool[number % distinct] for number in range(count)]
 
+    def mixed(self, count: int, pool: Sequence[bytes], *, among: int | None = None) -> list[bytes]:
+        """`count` bodies of `POST /search`: four of five from `pool`, by chance, the fifth a new one."""
+        fresh = iter(self.questions(count // 5 + 1, among=among))
+        return [next(fresh) if number % 5 == 4 else self._random.choice(pool) for number in range(count)]
+
     def _unasked(self, fact: Fact, context: str) -> str:
         """A question for a fact that was not asked in this context before; late ones name a month and a year."""
         question = _filled(self._random.choice(fact.template.asked), self._random, fact.words)
