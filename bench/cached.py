@@ -22,6 +22,7 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from bench import machine
 from bench.daemon import OwnDaemon
 from bench.workload import Workload
 
@@ -39,6 +40,7 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=3, help="turns of each side (3)")
     options.add_argument("--seconds", type=int, default=5, help="seconds of one turn (5)")
     options.add_argument("--connections", type=int, default=20, help="connections (20)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.bare:
@@ -61,6 +63,7 @@ def main() -> int:
                     rates[name].append(_driven(url + PATH, script, given.seconds, given.connections))
     memdeck, limit = statistics.median(rates["memdeck"]), statistics.median(rates["bare"])
     found = {
+        "machine": machine.described(),
         "body_bytes": len(answer),
         "memdeck_per_second": round(memdeck),
         "bare_per_second": round(limit),
@@ -68,6 +71,8 @@ def main() -> int:
         "rates": rates,
     }
     print(json.dumps(found, indent=2))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

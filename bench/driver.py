@@ -183,6 +183,11 @@ class Driver:
         phase.outcome.unsent = len(bodies) - phase.sent
         return phase.outcome
 
+    async def waiting(self) -> int:
+        """Memories that wait for their vector of a remote embedder."""
+        async with self._session.get(f"{self.url}/ops/spaces") as response:
+            return sum(space["waiting"] for space in msgspec.json.decode(await response.read())["spaces"])
+
     async def forget(self, users: Sequence[str]) -> str:
         """Delete the memories of these users; what went wrong first, in words, or nothing."""
         for user in users:

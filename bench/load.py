@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bench.daemon import NotReadyError, OwnDaemon
 from bench.driver import Driver
+from bench.embedder import DIMENSIONS, embedder
 from bench.measurement import Measured, Plan, Run, Target
 from bench.report import Readiness, Report, report, show
 from bench.workload import Workload
@@ -65,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--json", type=Path, metavar="FILE", help="write the report there as well")
     options.add_argument("--keep", action="store_true", help="leave the memories on servers that run already")
     options.add_argument(
+        "--embedder",
+        action="store_true",
+        help="the daemon of --start gets a remote embedder: a stub, 1536 dimensions, one text a request",
+    )
+    options.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the daemon of --start"
     )
     return options
@@ -85,7 +91,7 @@ def main() -> int:
         with contextlib.ExitStack() as stack:
             readiness = None
             if options.start:
-                own = stack.enter_context(OwnDaemon(dict(pair.split("=", 1) for pair in options.set)))
+                own = stack.enter_context(OwnDaemon(_settings(options, stack)))
                 readiness = _started(own, console)
                 first = (own.url, own.key, own.pid)
             else:
@@ -98,6 +104,20 @@ def main() -> int:
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     return 1 if found.errors else 0
+
+
+def _settings(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, str]:
+    """What the daemon of --start is told, beside its defaults."""
+    given = dict(pair.split("=", 1) for pair in options.set)
+    if options.embedder:
+        given |= {
+            "MEMDECK_EMBEDDING_URL": stack.enter_context(embedder()),
+            "MEMDECK_EMBEDDING_MODEL": "stub",
+            "MEMDECK_EMBEDDING_DIMS": str(DIMENSIONS),
+            "MEMDECK_EMBEDDING_API_KEY": "stub",
+            "MEMDECK_EMBEDDING_BATCH": "1",
+        }
+    return given
 
 
 def _started(own: OwnDaemon, console: Console) -> Readiness:
@@ -115,7 +135,7 @@ def _measured(
     console: Console,
 ) -> Report:
     numbers = ("clients", "searches", "solo", "distinct", "rounds", "limit", "rate")
-    plan = Plan(**{name: getattr(options, name) for name in numbers})
+    plan = Plan(**{name: getattr(options, name) for name in numbers}, settle=options.embedder)
     parameters = {name: getattr(options, name) for name in (*numbers, "memories", "users", "seed")}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(_run(options, first, plan, console))

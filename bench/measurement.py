@@ -5,8 +5,10 @@ other with the other one idle, and the order changes from round to round. So a m
 both, and the ratio of a round means something where the bare rates do not.
 """
 
+import asyncio
 import itertools
 import resource
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ class Plan:
     """Questions that the repeated searches are made of."""
     rounds: int
     limit: float
+    settle: bool = False
+    """Whether the first server has a remote embedder, whose vectors are waited for after the adds."""
     rate: float = 0.0
     """Requests a second of the open loop, which only the first server is put through; 0 leaves it out."""
 
@@ -68,6 +72,8 @@ class Measured:
     series: list[Series] = field(default_factory=list)
     resident: dict[str, float] = field(default_factory=dict)
     """MB after the adds of all clients, by server."""
+    backfilled: float | None = None
+    """Memories a second that got their vector of the remote embedder, from the first add to the last vector."""
     warm_up_errors: Counter[str] = field(default_factory=Counter)
     """What failed before anything was timed; a failure counts wherever it happens."""
 
@@ -88,7 +94,10 @@ class Run:
             await target.driver.run(
                 ADD, workload.warm_up_adds(WARM_UP), clients=plan.clients, limit=plan.limit
             )
+        began = time.perf_counter()
         await self._phase(ADD, workload.adds(), plan.clients)
+        if plan.settle:
+            await self._settled(began)
         stored = min(len(workload.facts) - series.outcome.unsent for series in self.measured.series)
         for target in self._targets:
             if (size := resident_mb(target.pid)) is not None:
@@ -112,6 +121,14 @@ class Run:
         if plan.rate:
             await self._paced(workload.mixed(plan.searches, repeated[: plan.distinct], among=stored))
         return self.measured
+
+    async def _settled(self, began: float) -> None:
+        added, first = len(self._workload.facts), self._targets[0].driver
+        while await first.waiting():
+            if time.perf_counter() - began > 2 * self._plan.limit * self._plan.rounds:
+                raise TimeoutError("vectors of the remote embedder are still missing")
+            await asyncio.sleep(0.1)
+        self.measured.backfilled = added / (time.perf_counter() - began)
 
     async def _paced(self, bodies: list[bytes]) -> None:
         """The open loop; a peer that is slower than the rate would only be buried."""

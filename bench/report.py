@@ -74,6 +74,8 @@ class Report(Struct, frozen=True, kw_only=True):
     parameters: dict[str, int | float]
     readiness: Readiness | None
     resident_mb: dict[str, float]
+    backfilled: float | None
+    """Memories a second that got their vector of the remote embedder, from the first add to the last vector."""
     figures: list[Figure]
     ratios: list[Ratio]
     errors: dict[str, int]
@@ -151,6 +153,7 @@ def report(measured: Measured, parameters: dict[str, int | float], readiness: Re
         parameters=parameters,
         readiness=readiness,
         resident_mb=measured.resident,
+        backfilled=measured.backfilled,
         figures=[figure(series) for series in measured.series],
         ratios=ratios(measured.series),
         errors=dict(errors + measured.warm_up_errors),
@@ -191,6 +194,8 @@ def show(found: Report, console: Console) -> None:
     )
     for name, size in found.resident_mb.items():
         console.print(f"{name}: {size:.0f} MB resident after the adds, without its database")
+    if found.backfilled is not None:
+        console.print(f"vectors of the remote embedder: {found.backfilled:,.0f} memories/s, adds included")
     if found.readiness:
         ready = found.readiness
         console.print(f"ready after {ready.first_start:.2f} s (new home), {ready.later_start:.2f} s (later)")

@@ -4,12 +4,10 @@ Vectors are made of the words of a text (each word is a direction of its own, fo
 words are near each other. Run as a program, it is a stub for benchmarks: it prints its address and serves until it is ended.
 """
 
-import argparse
 import asyncio
 import base64
 import contextlib
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -170,30 +168,3 @@ async def serving(server: EmbeddingServer | None = None, port: int = 0) -> Async
     finally:
         server.heal()
         await runner.cleanup()
-
-
-async def _main(port: int, dimensions: int, delay: float) -> None:
-    """Vectors that cost nothing to make: a table of them, by the text's hash.
-
-    All are near each other (cosine .5): a server that hides what is far away finds something for every question.
-    """
-    table = np.random.default_rng(1).standard_normal((4096, dimensions)).astype(np.float32)
-    table += np.sqrt(dimensions) * table[0] / np.linalg.norm(table[0])
-    table /= np.linalg.norm(table, axis=1, keepdims=True)
-    quick = EmbeddingServer(
-        dimensions=dimensions, delay=delay, remember=False,
-        vector=lambda text, _width, _seed: table[int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") % 4096],
-    )  # fmt: skip
-    async with serving(quick, port) as server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    options = argparse.ArgumentParser(description="A stub of an embedder.")
-    options.add_argument("--port", type=int, default=0)
-    options.add_argument("--dims", type=int, default=1536)
-    options.add_argument("--delay", type=float, default=0.001, help="seconds before each answer")
-    given = options.parse_args()
-    asyncio.run(_main(given.port, given.dims, given.delay))
