@@ -59,9 +59,8 @@ format: install ## formats and mends what ruff can
 	@$(VENV)/ruff check --fix-only
 	@$(VENV)/ruff format
 
-bench: install ## load figures of a daemon of its own, as JSON under docs/reports
-	@mkdir -p docs/reports
-	@$(VENV)/python -m bench.load --start --json docs/reports/load.json $(if $(PEER),--peer "$(PEER)")
+bench: install ## every figure of this machine as a table, and as JSON under docs/reports
+	@$(VENV)/python -m bench $(if $(PEER),--peer "$(PEER)")
 
 lock: install ## requirements.lock anew from pyproject.toml
 	@$(VENV)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

@@ -19,8 +19,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -31,6 +29,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench import machine
 from bench.daemon import NotReadyError, OwnDaemon
 from memdeck_common import __version__
 from memdeck_common.client import Address, Client
@@ -231,8 +230,7 @@ async def measured(address: Address) -> dict[str, Any]:
         together = figures(await run(client, scenarios, together=True), GATE_TOGETHER)
     return {
         "version": __version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine.described(),
         "token_budget": BUDGET,
         "passed": passed(alone) and passed(together),
         "alone": alone,
@@ -246,7 +244,7 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         "# Context recall of scripted scenarios",
         "",
-        f"`python -m bench.scenarios --start --report`, memdeck {found['version']}, Python {found['python']}, {found['machine']}.",
+        f"`python -m bench.scenarios --start --report`, memdeck {found['version']}, {', '.join(f'{name} {value}' for name, value in found['machine'].items())}.",
         f"Contexts of at most {found['token_budget']} tokens from `POST /v1/context`, asked in a new session, no LLM, local embedding.",
         "Own user: each scenario is a user of its own. All for one: one user has said all of it.",
         "",

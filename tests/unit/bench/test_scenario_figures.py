@@ -35,7 +35,7 @@ def test_the_report_names_what_is_missing() -> None:
     one = figures([asked("s", a=None), asked("t", a=1)], 5)
     report = markdown(
         {
-            "version": "1", "python": "3", "machine": "m", "token_budget": 600, "alone": one, "together": one,
+            "version": "1", "machine": {"cpus": 2}, "token_budget": 600, "alone": one, "together": one,
         }
     )  # fmt: skip
     assert "python -m bench.scenarios --start --report" in report
