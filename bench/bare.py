@@ -149,6 +149,7 @@ async def _service() -> AsyncIterator[MemoryService]:
                 wing.load_embedder(),
                 MemorySettings(),
                 folder=home.indexes / "lexical",
+                spool_folder=home.spool,
                 name="lexical:bench",
                 clock=clock,
                 identity=SystemIdentity(clock),

@@ -23,6 +23,8 @@
     │   ├── StoreUnavailable      store_unavailable
     │   │   ├── StoreLost         store_unavailable
     │   │   └── StoreBusy         store_busy
+    │   │   └── OutcomeUnknown    outcome_unknown
+    │   ├── SpoolFull             spool_full
     │   └── DiskFull              disk_full           507
     ├── DaemonUnreachable         daemon_unreachable  –    3   (client side)
     └── ConfigurationError        configuration       –    78
@@ -176,6 +178,18 @@ class StoreBusy(StoreUnavailable):
     """The database has more to do than it can; nothing was stored. Try again shortly."""
 
     code = "store_busy"
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database went away during the commit: whether this was stored is not known until it is back."""
+
+    code = "outcome_unknown"
+
+
+class SpoolFull(Unavailable):
+    """The database does not answer and the spool has no room left: nothing was stored. Try again later."""
+
+    code = "spool_full"
 
 
 class DiskFull(Unavailable):

@@ -62,3 +62,8 @@ class Home:
     def indexes(self) -> Path:
         """Derived indexes: can be deleted, are rebuilt."""
         return self.root / "indexes"
+
+    @property
+    def spool(self) -> Path:
+        """Writes that the database has not taken yet: never to be deleted while there are any."""
+        return self.root / "spool"

@@ -117,6 +117,7 @@ async def running(
                 await embedder,
                 settings.memory,
                 folder=home.indexes / "lexical",
+                spool_folder=home.spool,
                 name=f"lexical:{_fingerprint(home.root)}",
                 clock=clock,
                 identity=identity,

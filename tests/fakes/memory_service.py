@@ -181,7 +181,7 @@ class FakeMemoryService:
         await self.update_many([(memory_id, change)], caller)
         return self._memories[memory_id]
 
-    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> int:
+    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> Receipt:
         """Change several, all or nothing."""
         for memory_id, _ in changes:
             if (await self.get(memory_id, caller)).immutable:
@@ -200,8 +200,7 @@ class FakeMemoryService:
                 updated_at=self._clock.now(),
             )
             self._change(before, after, receipt_id, caller)
-        self._keep(receipt_id, "update", caller, (), len(changes))
-        return len(changes)
+        return self._keep(receipt_id, "update", caller, (), len(changes))
 
     async def delete(self, memory_id: uuid.UUID, caller: Caller) -> Receipt:
         """Delete one."""

@@ -114,6 +114,8 @@ class Added(Struct, frozen=True, kw_only=True):
     """ADD, or NONE where nothing was stored (`reason` says why)."""
     role: str | None = None
     actor_id: str | None = None
+    outcome: str | UnsetType = UNSET
+    """What became of it: stored, changed, deleted; queued (kept on the disk, done later); dropped (`reason` says why)."""
     duplicate_of: str | UnsetType = UNSET
     """The memory of this owner that held the same text already."""
     reason: str | UnsetType = UNSET
@@ -123,7 +125,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     """The answer of an add."""
 
     status: str
-    """SUCCEEDED, or PENDING while extraction goes on."""
+    """SUCCEEDED; PENDING while extraction goes on, and with 202 while it is kept on the disk."""
     event_id: str
     message: str
     results: list[Added] | UnsetType = UNSET
@@ -160,6 +162,8 @@ class Done(Struct, frozen=True, kw_only=True):
     message: str
     event_id: str | UnsetType = UNSET
     count: int | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    """PENDING, with 202, while the write is kept on the disk: `GET /v1/receipts/{event_id}` tells what became of it."""
 
 
 class Entity(Struct, frozen=True, kw_only=True):

@@ -163,6 +163,9 @@ class OssAdded(Struct, frozen=True, kw_only=True):
 
     results: list[OssAddedItem]
     event_id: str | UnsetType = UNSET
+    """`GET /v1/receipts/{event_id}` tells what became of each message."""
+    status: str | UnsetType = UNSET
+    """PENDING, with 202, while the memories are kept on the disk and not in the database yet."""
     message: str | UnsetType = UNSET
     """Where something other than what was asked for was done."""
 

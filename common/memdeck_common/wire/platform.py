@@ -161,11 +161,12 @@ class Ping(Struct, frozen=True, kw_only=True):
 
 
 class EventRecord(Struct, frozen=True, kw_only=True):
-    """`GET /v1/event/{id}/`: what became of a write."""
+    """`GET /v1/event/{id}/` and `GET /v1/receipts/{id}`: what became of a write."""
 
     id: str
     event_type: str
     status: str
+    """SUCCEEDED; PENDING while it is kept on the disk; FAILED when it could not be done (`error` says why)."""
     message: str
     results: list[Added]
     count: int

@@ -71,11 +71,11 @@ class Memories(Protocol):
     ) -> Found:
         """The best hits, best first."""
 
-    async def update(self, memory_id: uuid.UUID, change: Change, caller: Caller) -> Memory:
-        """Change one memory; MemoryNotFound."""
+    async def update(self, memory_id: uuid.UUID, change: Change, caller: Caller) -> Memory | Receipt:
+        """Change one memory; MemoryNotFound. A receipt where it waits on the disk."""
 
-    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> int:
-        """Change several, all or nothing; how many."""
+    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> Receipt:
+        """Change several, all or nothing."""
 
     async def delete(self, memory_id: uuid.UUID, caller: Caller) -> Receipt:
         """Delete one; MemoryNotFound."""
@@ -89,8 +89,8 @@ class Memories(Protocol):
     async def history(self, memory_id: uuid.UUID, caller: Caller) -> list[HistoryEntry]:
         """All changes, oldest first; MemoryNotFound when it was never seen."""
 
-    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None]:
-        """Revert the last change: a sentence, and the memory as it is now."""
+    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None] | Receipt:
+        """Revert the last change: a sentence, and the memory as it is now; a receipt where it waits on the disk."""
 
     async def undo_event(self, event_id: uuid.UUID, caller: Caller) -> Receipt:
         """Bring back what a deletion of a scope took."""

@@ -15,9 +15,11 @@ from msgspec.structs import replace
 from memdeck_common.clock import Clock, Identity
 from memdeck_common.errors import Conflict, EventNotFound, MemoryNotFound, UndoExpired
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory import intents
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
-from memdeck_daemon.memory.filters import Filter, names_only
+from memdeck_daemon.memory.filters import names_only
 from memdeck_daemon.memory.generations import Generations
+from memdeck_daemon.memory.intents import AnyIntent, Intent
 from memdeck_daemon.memory.model import Caller, Change, Event, Memory, Outcome, Receipt, without_unset
 from memdeck_daemon.memory.recall.block import spoken
 from memdeck_daemon.memory.recall.hotset import HotSet
@@ -45,23 +47,38 @@ class Changer:
     wake: Callable[[], None]
     """Called after a commit: there is something for the projections to read."""
 
-    async def update(self, wanted: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> list[Memory]:
+    async def perform(self, intent: AnyIntent, *, begun: bool = False) -> None:
+        """Carry a change out that has waited; errors as those of its kind. `begun`: its receipt is there."""
+        match intent:
+            case intents.Update():
+                await self.update(intent)
+            case intents.Delete():
+                await self.delete(intent)
+            case intents.DeleteScope():
+                await self.delete_scope(intent, begun=begun)
+            case intents.Undo():
+                await self.undo(intent)
+            case intents.UndoEvent():
+                await self.undo_event(intent)
+            case intents.Add():
+                raise TypeError("adds are the writer's")
+
+    async def update(self, intent: intents.Update) -> tuple[Receipt, list[Memory]]:
         """Apply changes, all or none; the memories as they are now, in the order asked for."""
-        write = self._write(caller)
         after: dict[uuid.UUID, Memory] = {}
         async with self.generations.writing() as writing:
             connection = writing.connection
-            before = await self._locked(connection, [memory_id for memory_id, _ in wanted], caller)
-            for memory_id, change in wanted:
-                current = after.get(memory_id, before[memory_id])
-                after[memory_id] = await self._replace(connection, current, change, write)
-            await self._receipt(connection, "update", write, caller, list(after.values()), Event.UPDATE)
+            before = await self._locked(connection, [changed.id for changed in intent.changes], intent.caller)
+            for changed in intent.changes:
+                current = after.get(changed.id, before[changed.id])
+                after[changed.id] = await self._replace(connection, current, changed.change, intent)
+            receipt = await self._receipt(connection, intent, list(after.values()), Event.UPDATE)
             touched = await counters.bump(connection, [(memory.identifiers, 0) for memory in after.values()])
             writing.touched(touched)
         self._committed(touched)
-        return [after[memory_id] for memory_id, _ in wanted]
+        return receipt, [after[changed.id] for changed in intent.changes]
 
-    async def _replace(self, connection: Any, before: Memory, change: Change, write: changes.Write) -> Memory:
+    async def _replace(self, connection: Any, before: Memory, change: Change, write: Intent) -> Memory:
         if before.immutable:
             raise Conflict(f"Memory {before.id} is immutable; delete it and add it anew.")
         after = replace(
@@ -74,44 +91,38 @@ class Changer:
         updated_at = await self._store(connection, before, after, write)
         return replace(after, hash=rows.hash_of(after.text), updated_at=updated_at)
 
-    async def _store(self, connection: Any, before: Memory, after: Memory, write: changes.Write) -> datetime:
+    async def _store(self, connection: Any, before: Memory, after: Memory, write: Intent) -> datetime:
         vector = None
         if after.text != before.text:
             vector = (await self.embedder.embed([spoken(after.actor, after.text)]))[0]
-        return await changes.update(connection, before, after, vector, write, self.identity.uuid())
+        return await changes.update(connection, before, after, vector, _write(write), self.identity.uuid())
 
-    async def delete(self, ids: Sequence[uuid.UUID], caller: Caller) -> Receipt:
+    async def delete(self, intent: intents.Delete) -> Receipt:
         """Delete memories, all or none."""
-        write = self._write(caller)
         async with self.generations.writing() as writing:
             connection = writing.connection
-            gone = await self._locked(connection, ids, caller)
-            receipt = await self._receipt(
-                connection, "delete", write, caller, list(gone.values()), Event.DELETE
-            )
-            _, touched = await changes.delete(connection, list(gone), (), write)
+            gone = await self._locked(connection, intent.ids, intent.caller)
+            receipt = await self._receipt(connection, intent, list(gone.values()), Event.DELETE)
+            _, touched = await changes.delete(connection, list(gone), (), _write(intent))
             writing.touched(touched)
         self._committed(touched)
         return receipt
 
-    async def delete_scope(self, where: Filter, branches: reads.Branches, caller: Caller) -> Receipt:
+    async def delete_scope(self, intent: intents.DeleteScope, *, begun: bool = False) -> Receipt:
         """Delete every memory that matches, and with a filter of names alone their traces.
 
         A large scope goes in parts, each a transaction of its own under one receipt: what a crash leaves is whole, told by
-        the receipt, and undone by it. Memories that are added meanwhile stay.
+        the receipt, and undone by it. Memories that are added meanwhile stay. `begun`: go on where it was interrupted.
         """
-        write, at, total = self._write(caller), self.clock.now(), 0
-        since: uuid.UUID | None = None
+        where, branches, write, total = intent.filter, intent.branches, _write(intent), 0
+        since = intent.receipt_id if begun else None
         while True:
             async with self.generations.writing() as writing:
                 count, touched = await changes.delete(
                     writing.connection, where, branches, write, before=since, limit=PART
                 )
                 if since is None:
-                    entry = ledger.Entry(
-                        write.receipt_id, "delete_scope", caller.key_id, caller.name, at, count=count
-                    )
-                    await ledger.insert(writing.connection, [entry])
+                    await ledger.insert(writing.connection, [ledger.Entry.of(intent, count=count)])
                     if names_only(where):
                         await traces.delete(writing.connection, where, branches, write.receipt_id)
                 else:
@@ -120,34 +131,32 @@ class Changer:
             self._committed(touched)
             total += count
             if count < PART:
-                return Receipt(write.receipt_id, "delete_scope", at, count=total)
+                return Receipt(write.receipt_id, "delete_scope", intent.at, count=total)
             since = since or write.receipt_id
 
-    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None]:
+    async def undo(self, intent: intents.Undo) -> tuple[str, Memory | None]:
         """Revert the last change of a memory."""
-        write = self._write(caller)
+        memory_id = intent.memory_id
         async with self.generations.writing() as writing:
             connection = writing.connection
             await changes.lock(connection, [memory_id])
             last = await changes.last_change(connection, memory_id, self.undo_hours)
-            if last is None or not caller.reach.covers(rows.identifiers_of(last)):
+            if last is None or not intent.caller.reach.covers(rows.identifiers_of(last)):
                 raise MemoryNotFound(f"Memory with id {memory_id} not found")
             if last["expired"]:
                 raise UndoExpired
-            sentence, touched = await self._revert(connection, memory_id, last, write)
-            entry = ledger.Entry(
-                write.receipt_id, "undo", caller.key_id, caller.name, self.clock.now(),
-                [Outcome(Event(last["event"]), "", id=memory_id)],
-            )  # fmt: skip
-            await ledger.insert(connection, [entry])
+            sentence, touched = await self._revert(connection, memory_id, last, intent)
+            told = [Outcome(Event(last["event"]), "", id=memory_id)]
+            await ledger.insert(connection, [ledger.Entry.of(intent, told)])
             memory = await reads.one(connection, memory_id)
             writing.touched(touched)
         self._committed(touched)
         return sentence, memory
 
     async def _revert(
-        self, connection: Any, memory_id: uuid.UUID, last: Any, write: changes.Write
+        self, connection: Any, memory_id: uuid.UUID, last: Any, intent: Intent
     ) -> tuple[str, list[counters.Counter]]:
+        write = _write(intent)
         match Event(last["event"]):
             case Event.ADD:
                 _, touched = await changes.delete(connection, [memory_id], (), write)
@@ -166,25 +175,25 @@ class Changer:
                     categories=tuple(before["categories"]),
                     created_at=datetime.fromisoformat(before["created_at"]).astimezone(UTC),
                 )
-                await self._store(connection, current, after, write)
+                await self._store(connection, current, after, intent)
                 return "The memory is as it was before.", await counters.bump(
                     connection, [(after.identifiers, 0)]
                 )
 
-    async def undo_event(self, event_id: uuid.UUID, caller: Caller) -> Receipt:
+    async def undo_event(self, intent: intents.UndoEvent) -> Receipt:
         """Bring back what a deletion took, in parts as it went; what was interrupted is finished by asking again."""
-        write, total = self._write(caller), 0
-        entries = await self._undoable(event_id, caller)
+        write, total = _write(intent), 0
+        entries = await self._undoable(intent.event_id, intent.caller)
         parts = [entries[start : start + PART] for start in range(0, len(entries), PART)] or [[]]
         for number, part in enumerate(parts, 1):
             async with self.generations.writing() as writing:
                 count, touched = await self._bring_back(writing.connection, part, write)
                 total += count
                 if number == len(parts):
-                    await self._close_event(writing.connection, event_id, write, caller, total)
+                    await self._close_event(writing.connection, intent, total)
                 writing.touched(touched)
             self._committed(touched)
-        return Receipt(write.receipt_id, "undo", self.clock.now(), count=total)
+        return Receipt(write.receipt_id, "undo", intent.at, count=total)
 
     async def _undoable(self, event_id: uuid.UUID, caller: Caller) -> list[uuid.UUID]:
         async with self.database.connection() as connection:
@@ -198,16 +207,11 @@ class Changer:
             raise UndoExpired
         return entries
 
-    async def _close_event(
-        self, connection: Any, event_id: uuid.UUID, write: changes.Write, caller: Caller, count: int
-    ) -> None:
-        if not await changes.mark_undone(connection, event_id):
+    async def _close_event(self, connection: Any, intent: intents.UndoEvent, count: int) -> None:
+        if not await changes.mark_undone(connection, intent.event_id):
             raise UndoExpired("This deletion was undone before.")
-        await traces.restore(connection, event_id)
-        entry = ledger.Entry(
-            write.receipt_id, "undo", caller.key_id, caller.name, self.clock.now(), count=count
-        )
-        await ledger.insert(connection, [entry])
+        await traces.restore(connection, intent.event_id)
+        await ledger.insert(connection, [ledger.Entry.of(intent, count=count)])
 
     async def _bring_back(
         self, connection: Any, history_ids: Sequence[uuid.UUID], write: changes.Write
@@ -234,23 +238,17 @@ class Changer:
         return found
 
     async def _receipt(
-        self,
-        connection: Any,
-        kind: str,
-        write: changes.Write,
-        caller: Caller,
-        memories: list[Memory],
-        event: Event,
+        self, connection: Any, intent: Intent, memories: list[Memory], event: Event
     ) -> Receipt:
         outcomes = tuple(Outcome(event, memory.text, id=memory.id, role=memory.role) for memory in memories)
-        entry = ledger.Entry(write.receipt_id, kind, caller.key_id, caller.name, self.clock.now(), outcomes)
-        await ledger.insert(connection, [entry])
-        return Receipt(write.receipt_id, kind, entry.at, outcomes, count=len(memories))
-
-    def _write(self, caller: Caller) -> changes.Write:
-        return changes.Write(self.identity.uuid(), caller.name)
+        await ledger.insert(connection, [ledger.Entry.of(intent, outcomes)])
+        return Receipt(intent.receipt_id, intent.kind, intent.at, outcomes, count=len(memories))
 
     def _committed(self, touched: list[counters.Counter]) -> None:
         self.scopes.learn(touched)
         self.hot.changed(touched)
         self.wake()
+
+
+def _write(intent: Intent) -> changes.Write:
+    return changes.Write(intent.receipt_id, intent.caller.name)

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 import asyncpg
 
 from memdeck_common.clock import Clock
+from memdeck_common.errors import OutcomeUnknown, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.infra.postgres.dedicated import Connect
@@ -181,7 +182,7 @@ class Generations:
     async def writing(self) -> AsyncIterator[Writing]:
         """A transaction that writes memories; its body tells what it touched, as the last thing it does.
 
-        Errors as `Database.transaction`.
+        Errors as `Database.transaction`, and OutcomeUnknown: the database went away during the commit.
         """
         write: Writing | None = None
         sent = entered = False
@@ -198,9 +199,11 @@ class Generations:
                 # From here on the server may have committed at any moment.
                 self._pending.update(write.names)
                 sent = True
-        except BaseException:
+        except BaseException as error:
             if write is not None and sent:
                 self._doubt(write.names)
+                if isinstance(error, StoreUnavailable):
+                    raise OutcomeUnknown from error
             raise
         else:
             self._learn(write.found)

@@ -162,6 +162,13 @@ class NewMessage:
     role: str = "user"
     actor: str | None = None
 
+    @property
+    def reason_to_skip(self) -> str | None:
+        """Why it is not stored; None: it is."""
+        if self.role == "system":
+            return "System messages are not stored."
+        return None if self.text.strip() else "The message has no text."
+
 
 @dataclass(frozen=True, slots=True)
 class NewMemories:
@@ -177,6 +184,11 @@ class NewMemories:
     memory_type: str | None = None
     infer: bool = False
     idempotency_key: str | None = None
+
+    @property
+    def kept(self) -> tuple[NewMessage, ...]:
+        """The messages that are stored."""
+        return tuple(message for message in self.messages if message.reason_to_skip is None)
 
 
 class Event(StrEnum):
@@ -201,6 +213,10 @@ class Outcome:
     reason: str | None = None
 
 
+Status = Literal["SUCCEEDED", "PENDING", "FAILED"]
+"""Of a write: done, waiting in the spool, or not done and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The answer of a write; its id is the id of the event that clients can ask for."""
@@ -218,6 +234,14 @@ class Receipt:
     undone_at: datetime | None = None
     replayed: bool = False
     """An earlier write with the same idempotency key is told again."""
+    status: Status = "SUCCEEDED"
+    error: str | None = None
+    """Why it was not done."""
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits on the disk until the database takes it."""
+        return self.status == "PENDING"
 
 
 class Unset(StrEnum):

@@ -9,46 +9,36 @@ import logging
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Final
 
-import asyncpg
-
 from memdeck_common.clock import Clock, Identity
-from memdeck_common.errors import BadRequest, EventNotFound, MemoryNotFound
+from memdeck_common.errors import BadRequest, EventNotFound, MemoryNotFound, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory import filters
-from memdeck_daemon.memory.changes import Changer
-from memdeck_daemon.memory.embedding.local import LocalEmbedder, rounded
 from memdeck_daemon.memory.filters import Filter
 from memdeck_daemon.memory.model import (
     Caller,
     Change,
     Entity,
-    Event,
     Found,
     HistoryEntry,
     Json,
     Kind,
     Memory,
     NewMemories,
-    NewMessage,
-    Outcome,
     Receipt,
     check_storable,
 )
-from memdeck_daemon.memory.recall.block import spoken
 from memdeck_daemon.memory.recall.search import Question, Recall
-from memdeck_daemon.memory.store import ledger, reads, writes
-from memdeck_daemon.memory.store.rows import hash_of
-from memdeck_daemon.memory.writer import Writer
+from memdeck_daemon.memory.spool.service import Spool
+from memdeck_daemon.memory.store import ledger, reads
+from memdeck_daemon.memory.writing import Writing
 
 log = logging.getLogger(__name__)
 
-WITHOUT_LLM: Final = "No LLM is configured: the messages were stored as they are, nothing was extracted."
 MASS_DELETION: Final = 1_000
 """A deletion of more memories than this is logged as a warning."""
 EXPORT_LIMIT: Final = 50_000
@@ -62,85 +52,31 @@ class MemoryService:
     def __init__(
         self,
         database: Database,
-        embedder: LocalEmbedder,
-        writer: Writer,
+        writing: Writing,
+        spool: Spool,
         recall: Recall,
-        changer: Changer,
         settings: MemorySettings,
         clock: Clock,
         identity: Identity,
     ) -> None:
-        self._database, self._embedder, self._writer, self._recall = database, embedder, writer, recall
-        self._changer, self._settings, self._clock, self._identity = changer, settings, clock, identity
+        self._database, self._writing, self._spool, self._recall = database, writing, spool, recall
+        self._settings, self._clock, self._identity = settings, clock, identity
 
     # --- adding and finding -----------------------------------------------------------------------------------------
 
     async def add(self, new: NewMemories, caller: Caller) -> Receipt:
-        """Store messages, one memory each; on return they are committed and searchable.
+        """Store messages, one memory each; on return they are committed and searchable, or `queued` on the disk.
 
         Raises:
             Forbidden: the identifiers are outside the caller's pins.
             BadRequest: a text holds a character that cannot be stored.
             Conflict: the idempotency key was used for another body.
-            StoreUnavailable, DiskFull: nothing was stored.
+            OutcomeUnknown: nobody knows whether it was stored; asking again with the same idempotency key is safe.
+            StoreUnavailable, SpoolFull, DiskFull: nothing was stored.
         """
         filters.check_scope(filters.of_identifiers(new.identifiers), caller.reach)
         _check_storable(new)
-        digest = ledger.digest_of(new) if new.idempotency_key else b""
-        if known := await self._repeated(new, caller, digest):
-            return known
-        add = await self._prepared(new, caller, digest)
-        started = self._clock.monotonic()
-        try:
-            outcomes = await self._writer.store(add)
-        except asyncpg.UniqueViolationError:
-            # Two adds with one idempotency key at the same moment: the other one stored it.
-            if known := await self._repeated(new, caller, digest):
-                return known
-            raise
-        self._changer.wake()
-        elapsed = (self._clock.monotonic() - started) * 1e3
-        return Receipt(add.receipt_id, "add", add.at, outcomes, add.note, len(add.rows), elapsed)
-
-    async def _repeated(self, new: NewMemories, caller: Caller, digest: bytes) -> Receipt | None:
-        if new.idempotency_key is None:
-            return None
-        async with self._database.connection() as connection:
-            known = await ledger.find_by_key(connection, caller.key_id, new.idempotency_key, digest)
-        return replace(known, replayed=True) if known else None
-
-    async def _prepared(self, new: NewMemories, caller: Caller, digest: bytes) -> writes.Add:
-        reasons = [_reason_to_skip(message) for message in new.messages]
-        kept = [message for message, reason in zip(new.messages, reasons, strict=True) if reason is None]
-        vectors = rounded(
-            await self._embedder.embed([spoken(message.actor, message.text) for message in kept])
-        )
-        rows = tuple(
-            writes.Row(
-                self._identity.uuid(),
-                self._identity.uuid(),
-                message,
-                uuid.UUID(hash_of(message.text)),
-                vector,
-            )
-            for message, vector in zip(kept, vectors, strict=True)
-        )
-        skipped = tuple(
-            Outcome(Event.NONE, message.text, role=message.role, actor=message.actor, reason=reason)
-            for message, reason in zip(new.messages, reasons, strict=True)
-            if reason is not None
-        )
-        return writes.Add(
-            receipt_id=self._identity.uuid(),
-            new=new,
-            rows=rows,
-            skipped=skipped,
-            changed_by=caller.name,
-            key_id=caller.key_id,
-            at=self._clock.now(),
-            note=WITHOUT_LLM if new.infer else "",
-            digest=digest,
-        )
+        return await self._writing.add(new, caller)
 
     async def search(
         self,
@@ -179,9 +115,12 @@ class MemoryService:
 
         Raises:
             MemoryNotFound: it does not exist within the caller's reach.
+            StoreUnavailable: it waits on the disk to be stored, or the database does not answer.
         """
         async with self._database.connection() as connection:
             memory = await reads.one(connection, memory_id)
+        if memory is None and self._spool.journal.makes(memory_id):
+            raise StoreUnavailable("This memory waits on the disk to be stored; try again shortly.")
         if memory is None or not caller.reach.covers(memory.identifiers):
             raise MemoryNotFound(f"Memory with id {memory_id} not found. Please provide a valid 'memory_id'")
         return memory
@@ -206,12 +145,16 @@ class MemoryService:
 
     # --- changing -----------------------------------------------------------------------------------------------------
 
-    async def update(self, memory_id: uuid.UUID, change: Change, caller: Caller) -> Memory:
+    # Each of these answers with a receipt that is `queued` where the database does not answer: it is carried out later, and
+    # only then it turns out whether there is such a memory.
+
+    async def update(self, memory_id: uuid.UUID, change: Change, caller: Caller) -> Memory | Receipt:
         """Change a memory and return it as it is now; as `update_many`."""
         _check_changes([(memory_id, change)])
-        return (await self._changer.update([(memory_id, change)], caller))[0]
+        receipt, after = await self._writing.update([(memory_id, change)], caller)
+        return after[0] if after else receipt
 
-    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> int:
+    async def update_many(self, changes: Sequence[tuple[uuid.UUID, Change]], caller: Caller) -> Receipt:
         """Change memories, all or none.
 
         Raises:
@@ -220,20 +163,22 @@ class MemoryService:
             BadRequest: a text holds a character that cannot be stored.
         """
         _check_changes(changes)
-        return len(await self._changer.update(changes, caller))
+        return (await self._writing.update(changes, caller))[0]
 
     async def delete(self, memory_id: uuid.UUID, caller: Caller) -> Receipt:
         """Delete a memory; it can be brought back for a while."""
-        return await self._changer.delete([memory_id], caller)
+        return await self._writing.delete([memory_id], caller)
 
     async def delete_many(self, ids: Sequence[uuid.UUID], caller: Caller) -> Receipt:
         """Delete memories, all or none."""
-        return await self._changer.delete(ids, caller)
+        return await self._writing.delete(ids, caller)
 
     async def delete_scope(self, where: Filter, caller: Caller) -> Receipt:
         """Delete every memory that matches, expired ones too; the receipt's id is the event that undoes it."""
-        branches = filters.check_scope(where, caller.reach)
-        receipt = await self._changer.delete_scope(where, branches, caller)
+        filters.check_scope(where, caller.reach)
+        receipt = await self._writing.delete_scope(where, caller)
+        if receipt.queued:
+            return receipt
         level = logging.WARNING if receipt.count > MASS_DELETION else logging.INFO
         name = "mass_deletion" if receipt.count > MASS_DELETION else "scope_deleted"
         log.log(
@@ -245,14 +190,14 @@ class MemoryService:
         )
         return receipt
 
-    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None]:
+    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None] | Receipt:
         """Revert a memory's last change: a sentence, and the memory as it is now (None: it is gone).
 
         Raises:
             MemoryNotFound: nothing is known of it within the caller's reach.
             UndoExpired: the change is too old.
         """
-        return await self._changer.undo(memory_id, caller)
+        return await self._writing.undo(memory_id, caller)
 
     async def undo_event(self, event_id: uuid.UUID, caller: Caller) -> Receipt:
         """Bring back everything that a deletion took and that does not exist again.
@@ -261,7 +206,7 @@ class MemoryService:
             EventNotFound: no such deletion within the caller's reach.
             UndoExpired: it is too old, or was undone before.
         """
-        return await self._changer.undo_event(event_id, caller)
+        return await self._writing.undo_event(event_id, caller)
 
     # --- looking up ---------------------------------------------------------------------------------------------------
 
@@ -293,6 +238,8 @@ class MemoryService:
         Raises:
             EventNotFound: there is none with this id that the caller may see.
         """
+        if waiting := await self._spool.receipt(event_id, caller):
+            return waiting
         async with self._database.connection() as connection:
             found = await ledger.find(connection, event_id, _only(caller))
         if found is None:
@@ -377,12 +324,6 @@ def _check_changes(changes: Sequence[tuple[uuid.UUID, Change]]) -> None:
     for _, change in changes:
         check_storable(change.text, "text")
         check_storable(change.metadata, "metadata")
-
-
-def _reason_to_skip(message: NewMessage) -> str | None:
-    if message.role == "system":
-        return "System messages are not stored."
-    return None if message.text.strip() else "The message has no text."
 
 
 def _only(caller: Caller) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memdeck_common.clock import Clock, Identity
+from memdeck_common.errors import ConfigurationError
 from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
@@ -34,8 +35,14 @@ from memdeck_daemon.memory.sessions.budget import TokenCounter
 from memdeck_daemon.memory.sessions.service import SessionService
 from memdeck_daemon.memory.sessions.warming import Warming
 from memdeck_daemon.memory.sessions.windows import KeptWindows, OwnShelf
+from memdeck_daemon.memory.spool.journal import Journal
+from memdeck_daemon.memory.spool.parked import Parked
+from memdeck_daemon.memory.spool.replay import Replay
+from memdeck_daemon.memory.spool.segments import Segments
+from memdeck_daemon.memory.spool.service import Spool
 from memdeck_daemon.memory.upkeep import purge
 from memdeck_daemon.memory.writer import Writer
+from memdeck_daemon.memory.writing import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Wing:
     projection: LexicalProjection
     desk: SpacesDesk
     filler: Filler
+    replay: Replay
     background: dict[str, Callable[[], Coroutine[Any, Any, None]]]
     """What has to run as long as requests are served, by name."""
 
@@ -65,6 +73,7 @@ async def opened(
     settings: MemorySettings,
     *,
     folder: Path,
+    spool_folder: Path,
     name: str,
     clock: Clock,
     identity: Identity,
@@ -78,9 +87,9 @@ async def opened(
 ) -> AsyncIterator[Wing]:
     """The wing over a database. `folder` holds the derived index, `name` is its reader's name in the outbox.
 
-    `observe` is told the stages of searches and their seconds. `connect` and `checked` are those of `Generations`;
-    `shared` keeps vectors of queries and windows of sessions for the other daemons of this `instance` too; `modes` hears
-    what is slow.
+    In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
+    seconds. `connect` and `checked` are those of `Generations`; `shared` keeps vectors of queries and windows of sessions
+    for the other daemons of this `instance` too; `modes` hears what is slow, and whether the spool is full.
     """
     async with AsyncExitStack() as stack:
         index = LexicalIndex(folder)
@@ -96,7 +105,7 @@ async def opened(
         current = generations.current if checked else lambda _: None
         hot = HotSet(database, settings.hot_bytes, spaces, current)
         warming = Warming(hot)
-        writer = Writer(generations, scopes, hot, warming.expect)
+        writer = Writer(generations, scopes, hot, embedder, warming.expect)
         projection = LexicalProjection(database, index, name, settings.index_interval)
 
         def wake() -> None:
@@ -107,7 +116,10 @@ async def opened(
             database, generations, embedder, scopes, hot, clock, identity, settings.undo_hours, wake
         )
         recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe)
-        service = MemoryService(database, embedder, writer, recall, changer, settings, clock, identity)
+        spool = await _spool(stack, spool_folder, settings.spool_bytes, clock, modes)
+        replay = Replay(spool, database, writer, changer)
+        writing = Writing(database, writer, changer, spool, clock, identity)
+        service = MemoryService(database, writing, spool, recall, settings, clock, identity)
         own = OwnShelf(clock)
         kept = KeptWindows(instance, [own] if shared is None else [shared, own])
         sessions = SessionService(database, service, TokenCounter(embedder.tokenizer), kept, clock, identity)
@@ -115,9 +127,23 @@ async def opened(
         background: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "generations": generations.run,
             "writer": writer.run,
+            "spool": replay.run,
             "lexical projection": projection.run,
             "embedding": filler.run,
             "warming": warming.run,
             "purge": partial(purge.run, database, settings.undo_hours, sessions.purge),
         }
-        yield Wing(service, sessions, generations, writer, projection, desk, filler, background)
+        yield Wing(service, sessions, generations, writer, projection, desk, filler, replay, background)
+
+
+async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes | None) -> Spool:
+    journal = Journal(Segments(folder), Parked(folder / "parked"), limit)
+    stack.push_async_callback(journal.close)
+    spool = Spool(journal, clock, (lambda full: modes.spool(full=full)) if modes else (lambda _: None))
+    try:
+        await spool.open()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The spool {folder} cannot be used ({error.strerror or error}); check who owns it and its permissions."
+        ) from None
+    return spool

@@ -7,20 +7,26 @@ singly, so that one bad add harms nobody else.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
+import numpy as np
+from numpy.typing import NDArray
 
-from memdeck_common.errors import MemdeckError, StoreUnavailable
+from memdeck_common.errors import MemdeckError, OutcomeUnknown, StoreUnavailable
 from memdeck_common.log import action
+from memdeck_daemon.memory import intents
+from memdeck_daemon.memory.embedding.local import LocalEmbedder, rounded
 from memdeck_daemon.memory.generations import Generations
 from memdeck_daemon.memory.model import Outcome
-from memdeck_daemon.memory.recall.block import Line
+from memdeck_daemon.memory.recall.block import Line, spoken
 from memdeck_daemon.memory.recall.hotset import HotSet
 from memdeck_daemon.memory.scopes import Scopes
 from memdeck_daemon.memory.store import writes
+from memdeck_daemon.memory.store.rows import hash_of
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +50,25 @@ class Writer:
     generations: Generations
     scopes: Scopes
     hot: HotSet
+    embedder: LocalEmbedder
     began: Callable[[str], None] = lambda _user: None
     """Told of each user of whom a new run began."""
     batches: list[int] = field(default_factory=list)
     """Sizes of the batches since `take_batches`."""
     _queue: asyncio.Queue[Waiting] = field(default_factory=lambda: asyncio.Queue(QUEUE))
 
+    async def prepared(self, adds: Sequence[intents.Add]) -> list[writes.Add]:
+        """Adds with the vectors of their memories."""
+        spoken_lines = [spoken(message.actor, message.text) for add in adds for message in add.new.kept]
+        vectors = iter(rounded(await self.embedder.embed(spoken_lines)))
+        return [writes.Add(add, tuple(_rows(add, vectors))) for add in adds]
+
     async def store(self, add: writes.Add) -> tuple[Outcome, ...]:
         """Store an add; on return it is committed.
 
         Raises:
-            StoreUnavailable: the database does not answer, or too many adds wait already.
+            StoreUnavailable: the database does not answer, or too many adds wait already: nothing was stored.
+            OutcomeUnknown: the database went away during the commit.
             asyncpg.UniqueViolationError: its idempotency key was taken by another add.
         """
         done = asyncio.get_running_loop().create_future()
@@ -84,7 +98,7 @@ class Writer:
         finally:
             for waiting in batch:
                 _fail(
-                    waiting, StoreUnavailable("The daemon is stopping; whether this was stored is not known.")
+                    waiting, OutcomeUnknown("The daemon is stopping; whether this was stored is not known.")
                 )
             while not self._queue.empty():
                 _fail(
@@ -96,7 +110,7 @@ class Writer:
             return
         self.batches.append(len(batch))
         try:
-            stored = await self._commit([waiting.add for waiting in batch])
+            stored = await self.commit([waiting.add for waiting in batch])
         except Exception as error:  # noqa: BLE001 - every failure belongs to those who wait, not to this task
             await self._after_failure(batch, error)
             return
@@ -116,7 +130,8 @@ class Writer:
         for waiting in batch:
             await self._store([waiting])
 
-    async def _commit(self, adds: list[writes.Add]) -> writes.Stored:
+    async def commit(self, adds: list[writes.Add]) -> writes.Stored:
+        """Store adds in one transaction, all or none; errors as `store`, and whatever the database refuses."""
         async with self.hot.committing({add.new.identifiers.owner for add in adds}):
             async with self.generations.writing() as write:
                 stored = await writes.insert(write.connection, adds)
@@ -126,6 +141,11 @@ class Writer:
         for user in _beginners(adds, stored):
             self.began(user)
         return stored
+
+
+def _rows(add: intents.Add, vectors: Iterator[NDArray[np.float32]]) -> Iterator[writes.Row]:
+    for message, (memory_id, history_id) in zip(add.new.kept, add.ids, strict=True):
+        yield writes.Row(memory_id, history_id, message, uuid.UUID(hash_of(message.text)), next(vectors))
 
 
 def _lines(adds: list[writes.Add], stored: writes.Stored) -> dict[str, list[Line]]:
@@ -138,7 +158,7 @@ def _lines(adds: list[writes.Add], stored: writes.Stored) -> dict[str, list[Line
                 id=row.id,
                 text=row.message.text,
                 vector=row.vector,
-                created_at=add.new.created_at or add.at,
+                created_at=add.new.created_at or add.intent.at,
                 actor=row.message.actor,
                 run=names.run,
                 arrival=stored.arrivals.get(row.id),

@@ -38,9 +38,11 @@ from memdeck_daemon.memory.model import (
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.service import SessionService
+from memdeck_daemon.memory.spool.replay import Replay
+from memdeck_daemon.memory.spool.service import Spool
 from tests.support.waiting import eventually
 
-EVERY_TASK = ("writer", "lexical projection", "embedding", "purge")
+EVERY_TASK = ("writer", "spool", "lexical projection", "embedding", "purge")
 ADMIN = Caller("admin", "key-admin", EVERYTHING)
 
 
@@ -60,6 +62,12 @@ class Memories:
     database: Database
     folder: Path
     desk: SpacesDesk
+    replay: Replay
+
+    @property
+    def spool(self) -> Spool:
+        """Where writes wait."""
+        return self.replay.spool
 
     @property
     def index(self) -> LexicalIndex:
@@ -97,7 +105,15 @@ class Memories:
 
     async def change(self, memory_id: uuid.UUID, by: Caller = ADMIN, **fields: Any) -> Memory:
         """Update a memory; `fields` are those of `Change`."""
-        return await self.service.update(memory_id, Change(**fields), by)
+        changed = await self.service.update(memory_id, Change(**fields), by)
+        assert isinstance(changed, Memory), "it waits in the spool"
+        return changed
+
+    async def undo(self, memory_id: uuid.UUID, by: Caller = ADMIN) -> tuple[str, Memory | None]:
+        """Revert a memory's last change."""
+        undone = await self.service.undo(memory_id, by)
+        assert isinstance(undone, tuple), "it waits in the spool"
+        return undone
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:
         """Rows of a statement of the test's own."""
@@ -153,6 +169,7 @@ async def opened(
     settings: MemorySettings | None = None,
     clock: Clock | None = None,
     embedding: EmbeddingSettings | None = None,
+    spool: Path | None = None,
 ) -> AsyncIterator[Memories]:
     """The wing over a database, with some of its background tasks."""
     pool_settings = pool or DatabaseSettings(pool_min=1, pool_max=4)
@@ -166,6 +183,7 @@ async def opened(
                 embedder,
                 settings or MemorySettings(index_interval=0.02),
                 folder=folder,
+                spool_folder=spool or folder.with_name(f"{folder.name}-spool"),
                 name=name,
                 clock=clock,
                 identity=SystemIdentity(clock),
@@ -177,7 +195,14 @@ async def opened(
             for task in background:
                 tasks.start(task, wing.background[task]())
             yield Memories(
-                wing.service, wing.sessions, wing.projection, wing.writer, database, folder, wing.desk
+                wing.service,
+                wing.sessions,
+                wing.projection,
+                wing.writer,
+                database,
+                folder,
+                wing.desk,
+                wing.replay,
             )
     finally:
         await asyncio.wait_for(connections.close(), 10)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from memdeck_common.errors import BadRequest, Conflict, Forbidden, MemdeckError, StoreUnavailable
+from memdeck_common.errors import BadRequest, Conflict, Forbidden, MemdeckError
+from memdeck_daemon.infra.postgres.database import StatementRefused
 from memdeck_daemon.memory.model import Event, NewMessage, Receipt
 from tests.integration.memory.driver import MakeMemories, Memories, caller
 
@@ -292,7 +293,7 @@ async def test_an_add_that_is_given_up_while_it_waits_is_not_stored(make_memorie
 
 
 async def test_everybody_who_waits_is_told_of_a_stop(make_memories: MakeMemories) -> None:
-    """Also the fellows of a batch that failed and is being tried member by member."""
+    """Also the fellows of a batch that failed and is being tried member by member: they are kept on the disk."""
     memories: Memories = await make_memories(background=())
     await memories.rows("ALTER TABLE memory.memories ADD CHECK (text <> 'poison')")
     async with memories.database.transaction() as blocker:
@@ -305,4 +306,5 @@ async def test_everybody_who_waits_is_told_of_a_stop(make_memories: MakeMemories
         await memories.waits_for_a_lock()
         writer.cancel()
         told = await asyncio.wait_for(asyncio.gather(*adds, return_exceptions=True), 5)
-    assert [MemdeckError, StoreUnavailable, StoreUnavailable, StoreUnavailable] == [type(one) for one in told]
+    assert [StatementRefused, list, list, list] == [type(one) for one in told]
+    assert 3 == len(memories.spool.journal)

@@ -81,6 +81,7 @@ def _schemas(routes: list[Route]) -> tuple[dict[int, Any], dict[str, Any]]:
     for route in routes:
         types += [kind for kind in (route.body, route.query) if kind is not None]
         types += _answers(route)
+        types += [route.queued] if route.queued is not None else []
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFS)
     return {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
 
@@ -155,6 +156,12 @@ def _responses(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     elif route.status < HTTPStatus.MULTIPLE_CHOICES:
         answered["content"] = {route.content_type: {"schema": {"type": "string"}}}
     responses = {str(route.status): answered}
+    if route.queued is not None:
+        responses["202"] = {
+            "description": "Kept on the disk and carried out later: the database does not answer.",
+            "headers": _HEADERS,
+            "content": {"application/json": {"schema": schemas[id(route.queued)]}},
+        }
     refusal = schemas[id(Refusal)]
     for status in sorted(_refusals(route)):
         listed = route.dialect == "oss" and status == HTTPStatus.UNPROCESSABLE_ENTITY

@@ -77,6 +77,8 @@ class Route:
     answer: Any = dict[str, Any]
     """Type of the returned value for the schema; a tuple where it may be one of several."""
     status: int = 200
+    queued: Any = None
+    """Type of what is answered with 202 where a write waits on the disk; None: none does."""
     refuses: tuple[int, ...] = ()
     """Statuses that the handler itself may refuse with; those of the border (401, 413, …) are known."""
     path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

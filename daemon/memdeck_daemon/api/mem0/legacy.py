@@ -24,6 +24,7 @@ WRAPPED: Final = "v1.1"
 LISTED: Final = (list[wire.Memory], wire.Page)
 PICKED: Final = (list[dict[str, Any]], body_of.Picked)
 """Where `fields` were asked for."""
+ADDED: Final = (list[wire.Added], body_of.LegacyAdded)
 KINDS: Final = "{kind:user|agent|app|run}"
 
 
@@ -36,10 +37,10 @@ class LegacyRoutes:
     async def add(self, call: Call[body_of.AddBody, None]) -> Any:
         """`POST /v1/memories/`: what was stored, as a list or wrapped."""
         receipt = await self._platform.store(call)
-        results = [views.added(outcome) for outcome in receipt.outcomes]
+        answer: Any = views.results(receipt)
         if call.body.output_format == WRAPPED:
-            return body_of.LegacyAdded(results=results, event_id=str(receipt.id))
-        return results
+            answer = body_of.LegacyAdded(results=answer, event_id=str(receipt.id))
+        return Reply(answer, status=views.status_of(receipt))
 
     async def search(self, call: Call[body_of.SearchBody, None]) -> Reply:
         """`POST /v1|v2/memories/search/`: the hits, as a list or wrapped."""
@@ -110,7 +111,7 @@ def routes(parts: Parts) -> list[Route]:
     return [
         *searches,
         Route(method="POST", path="/v1/memories/", handler=serve.add, operation="add", need="write",
-              dialect="platform", summary="Store memories (older)", body=body_of.AddBody, answer=(list[wire.Added], body_of.LegacyAdded), refuses=(409,),
+              dialect="platform", summary="Store memories (older)", body=body_of.AddBody, answer=ADDED, queued=list[wire.Added], refuses=(409,),
               example={"messages": [message], "user_id": "alice", "infer": False}),
         Route(method="GET", path="/v1/memories/", handler=serve.listed, operation="list", need="read",
               dialect="platform", summary="List memories (older)", query=body_of.ListQuery, answer=LISTED),

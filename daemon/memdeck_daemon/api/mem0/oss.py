@@ -8,14 +8,15 @@ from typing import Final
 
 from memdeck_common import errors
 from memdeck_common.wire import oss as wire
+from memdeck_common.wire.memory import Done
 from memdeck_daemon.api.access.principals import Principal
 from memdeck_daemon.api.answers import DEGRADED, Asked, answered
 from memdeck_daemon.api.http.routing import MEMORY_ID, Call, Reply, Route
-from memdeck_daemon.api.mem0 import intake, oss_views
+from memdeck_daemon.api.mem0 import intake, oss_views, views
 from memdeck_daemon.api.memories import Memories
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory import filters
-from memdeck_daemon.memory.model import UNSET, Change, Found, NewMemories
+from memdeck_daemon.memory.model import UNSET, Change, Found, NewMemories, Receipt
 
 SCOPED_TOP_K: Final = 20
 UNSCOPED_TOP_K: Final = 1000
@@ -34,8 +35,8 @@ class OssMemoryRoutes:
     def __init__(self, parts: Parts) -> None:
         self._memory, self._limit, self._answers = parts.memory, parts.text_limit, parts.answers
 
-    async def add(self, call: Call[wire.OssAdd, None]) -> wire.OssAdded:
-        """Store messages; the answer waits until they are stored."""
+    async def add(self, call: Call[wire.OssAdd, None]) -> wire.OssAdded | Reply:
+        """Store messages; the answer waits until they are stored, or kept on the disk."""
         body = call.body
         if not intake.named(body):
             raise errors.NoScope(NO_IDENTIFIER)
@@ -54,7 +55,8 @@ class OssMemoryRoutes:
         )
         if not intake.holds_text(messages):
             return wire.OssAdded(results=[], message="Nothing to store: system and empty messages are not.")
-        return oss_views.added(await self._memory.add(new, call.principal.caller), infer)
+        receipt = await self._memory.add(new, call.principal.caller)
+        return Reply(oss_views.added(receipt, infer), status=views.status_of(receipt))
 
     async def listed(self, call: Call[None, wire.OssListQuery]) -> wire.OssMemories | wire.OssRows:
         """The newest memories of a scope; without one, an administrator's look at everything."""
@@ -79,7 +81,7 @@ class OssMemoryRoutes:
         memory_id = intake.memory_id(call.path["memory_id"])
         return oss_views.item(await self._memory.get(memory_id, call.principal.caller), None)
 
-    async def update(self, call: Call[wire.OssUpdate, None]) -> wire.OssDone:
+    async def update(self, call: Call[wire.OssUpdate, None]) -> wire.OssDone | Reply:
         """Change text, metadata or expiry."""
         body, memory_id = call.body, intake.memory_id(call.path["memory_id"])
         expiry = intake.expiry(body.expiration_date)
@@ -90,22 +92,26 @@ class OssMemoryRoutes:
             metadata=None if body.metadata is None else intake.metadata(body.metadata),
             expiration_date=expiry,
         )
-        await self._memory.update(memory_id, change, call.principal.caller)
+        after = await self._memory.update(memory_id, change, call.principal.caller)
+        if isinstance(after, Receipt):
+            return views.waits(after)
         return wire.OssDone(message="Memory updated successfully!")
 
-    async def delete(self, call: Call[None, None]) -> wire.OssDone:
+    async def delete(self, call: Call[None, None]) -> wire.OssDone | Reply:
         """Delete one memory."""
         receipt = await self._memory.delete(intake.memory_id(call.path["memory_id"]), call.principal.caller)
-        return wire.OssDone(message="Memory deleted successfully", event_id=str(receipt.id))
+        done = wire.OssDone(message="Memory deleted successfully", event_id=str(receipt.id))
+        return views.done(receipt, done)
 
-    async def delete_all(self, call: Call[None, wire.OssDeleteQuery]) -> wire.OssDone:
+    async def delete_all(self, call: Call[None, wire.OssDeleteQuery]) -> wire.OssDone | Reply:
         """Delete all memories that carry all of the identifiers."""
         if not intake.named(call.query):
             raise errors.NoScope("At least one identifier is required.")
         receipt = await self._memory.delete_scope(intake.scope(call.query, None), call.principal.caller)
-        return wire.OssDone(
+        done = wire.OssDone(
             message="All relevant memories deleted", event_id=str(receipt.id), count=receipt.count
         )
+        return views.done(receipt, done)
 
     async def history(self, call: Call[None, None]) -> list[wire.OssHistoryEntry]:
         """All changes of a memory, oldest first."""
@@ -141,10 +147,11 @@ class OssMemoryRoutes:
 
         return await answered(self._answers, call, asked, make)
 
-    async def reset(self, call: Call[None, None]) -> wire.OssDone:
+    async def reset(self, call: Call[None, None]) -> wire.OssDone | Reply:
         """Delete every memory; undoable for a day like any deletion."""
         receipt = await self._memory.delete_scope(filters.everything(), call.principal.caller)
-        return wire.OssDone(message="All memories reset", event_id=str(receipt.id), count=receipt.count)
+        done = wire.OssDone(message="All memories reset", event_id=str(receipt.id), count=receipt.count)
+        return views.done(receipt, done)
 
 
 def checked_text(text: str | None, limit: int) -> str | None:
@@ -209,19 +216,20 @@ def routes(parts: Parts) -> list[Route]:
     one = "/memories/{memory_id}"
     return [
         Route(method="POST", path="/memories", handler=serve.add, operation="add", need="write", dialect="oss",
-              summary="Store memories", body=wire.OssAdd, answer=wire.OssAdded, refuses=(409,), example=add),
+              summary="Store memories", body=wire.OssAdd, answer=wire.OssAdded, queued=wire.OssAdded, refuses=(409,), example=add),
         Route(method="GET", path="/memories", handler=serve.listed, operation="list", need="read", dialect="oss",
               summary="List memories", query=wire.OssListQuery, answer=(wire.OssMemories, wire.OssRows),
               description="Newest first. Without an identifier: everything, for administrators."),
         Route(method="DELETE", path="/memories", handler=serve.delete_all, operation="delete_all", need="admin",
-              dialect="oss", summary="Delete the memories of a scope", query=wire.OssDeleteQuery, answer=wire.OssDone),
+              dialect="oss", summary="Delete the memories of a scope", query=wire.OssDeleteQuery, answer=wire.OssDone,
+              queued=Done),
         Route(method="GET", path=one, handler=serve.get, operation="get", need="read", dialect="oss",
               summary="Get a memory", answer=wire.OssMemory, refuses=(404,), path_schemas=MEMORY_ID),
         Route(method="PUT", path=one, handler=serve.update, operation="update", need="write", dialect="oss",
-              summary="Change a memory", body=wire.OssUpdate, answer=wire.OssDone, refuses=(404, 409),
+              summary="Change a memory", body=wire.OssUpdate, answer=wire.OssDone, queued=Done, refuses=(404, 409),
               path_schemas=MEMORY_ID, example={"text": "I like tea."}),
         Route(method="DELETE", path=one, handler=serve.delete, operation="delete", need="write", dialect="oss",
-              summary="Delete a memory", answer=wire.OssDone, refuses=(404, 409), path_schemas=MEMORY_ID),
+              summary="Delete a memory", answer=wire.OssDone, queued=Done, refuses=(404, 409), path_schemas=MEMORY_ID),
         Route(method="GET", path=one + "/history", handler=serve.history, operation="history", need="read",
               dialect="oss", summary="All changes of a memory", answer=list[wire.OssHistoryEntry], refuses=(404,),
               path_schemas=MEMORY_ID),
@@ -229,5 +237,5 @@ def routes(parts: Parts) -> list[Route]:
               summary="Search memories", body=wire.OssSearch, answer=wire.OssFound, kept=True,
               example={"query": "What does Alice drink?", "filters": {"user_id": "alice"}}),
         Route(method="POST", path="/reset", handler=serve.reset, operation="delete_all", need="admin", dialect="oss",
-              summary="Delete every memory", answer=wire.OssDone),
+              summary="Delete every memory", answer=wire.OssDone, queued=Done),
     ]  # fmt: skip

@@ -12,8 +12,9 @@ from memdeck_common import errors
 from memdeck_common.settings import AREAS, Settings, variables
 from memdeck_common.wire import oss as wire
 from memdeck_common.wire.keys import NewKey
-from memdeck_daemon.api.http.routing import UUID_SCHEMA, Call, Route
-from memdeck_daemon.api.mem0 import intake, oss_views
+from memdeck_common.wire.memory import Done
+from memdeck_daemon.api.http.routing import UUID_SCHEMA, Call, Reply, Route
+from memdeck_daemon.api.mem0 import intake, oss_views, views
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.model import FIELD_OF
@@ -37,14 +38,15 @@ class OssServerRoutes:
         _, found, _ = await self._memory.entities(call.principal.caller, kind=None, page=1, size=ENTITIES)
         return sorted((oss_views.entity(one) for one in found), key=lambda one: (one.type, one.id))
 
-    async def delete_entity(self, call: Call[None, None]) -> wire.OssDone:
+    async def delete_entity(self, call: Call[None, None]) -> wire.OssDone | Reply:
         """Delete all memories that carry the identifier."""
         kind, name = call.path["kind"], call.path["name"]
         if kind not in FIELD_OF:
             raise errors.BadField(f"type must be user, agent, app or run, not {kind[:40]!r}.", field="type")
         where = filters.parse({FIELD_OF[kind]: name})
         receipt = await self._memory.delete_scope(where, call.principal.caller)
-        return wire.OssDone(message="Entity deleted", event_id=str(receipt.id), count=receipt.count)
+        done = wire.OssDone(message="Entity deleted", event_id=str(receipt.id), count=receipt.count)
+        return views.done(receipt, done)
 
     async def configuration(self, _: Call[None, None]) -> dict[str, Any]:
         """Every setting as it is in effect, secrets redacted."""
@@ -123,7 +125,7 @@ def routes(parts: Parts) -> list[Route]:
         Route(method="GET", path="/entities", handler=serve.entities, operation="entities", need="read", dialect="oss",
               summary="Users, agents, apps and runs", answer=list[wire.OssEntity]),
         Route(method="DELETE", path="/entities/{kind}/{name}", handler=serve.delete_entity, operation="delete_all",
-              need="admin", dialect="oss", summary="Delete an entity's memories", answer=wire.OssDone, refuses=(422,),
+              need="admin", dialect="oss", summary="Delete an entity's memories", answer=wire.OssDone, queued=Done, refuses=(422,),
               path_schemas={"kind": {"type": "string", "enum": list(FIELD_OF)}}),
         Route(method="GET", path="/configure", handler=serve.configuration, operation="other", need="read",
               dialect="oss", summary="The configuration, redacted"),

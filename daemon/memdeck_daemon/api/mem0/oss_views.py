@@ -96,6 +96,7 @@ def added(receipt: model.Receipt, infer: bool) -> oss.OssAdded:
             if outcome.event is not model.Event.NONE
         ],
         event_id=str(receipt.id),
+        status=receipt.status if receipt.queued else UNSET,
         message=receipt.note or UNSET,
     )
 

@@ -52,24 +52,18 @@ class PlatformMemoryRoutes:
         )
         return await self._memory.add(new, call.principal.caller)
 
-    async def add(self, call: Call[body_of.AddBody, None]) -> wire.Receipt:
+    async def add(self, call: Call[body_of.AddBody, None]) -> Reply:
         """Store messages."""
         receipt = await self.store(call)
-        message = views.stored_sentence(receipt)
-        if wants_inference(call.body):
-            return wire.Receipt(
-                status="PENDING",
-                event_id=str(receipt.id),
-                message=message,
-                replayed=receipt.replayed or msgspec.UNSET,
-            )
-        return wire.Receipt(
-            status="SUCCEEDED",
+        inferred = wants_inference(call.body)
+        answer = wire.Receipt(
+            status="PENDING" if inferred else receipt.status,
             event_id=str(receipt.id),
-            message=message,
-            results=[views.added(outcome) for outcome in receipt.outcomes],
+            message=views.stored_sentence(receipt),
+            results=msgspec.UNSET if inferred else views.results(receipt),
             replayed=receipt.replayed or msgspec.UNSET,
         )
+        return Reply(answer, status=views.status_of(receipt))
 
     async def page(self, call: Call[body_of.PageBody, body_of.PageQuery]) -> Any:
         """A page of memories, newest first."""
@@ -113,7 +107,7 @@ class PlatformMemoryRoutes:
         memory_id = intake.memory_id(call.path["memory_id"])
         return views.memory(await self._memory.get(memory_id, call.principal.caller))
 
-    async def update(self, call: Call[body_of.UpdateBody, None]) -> wire.Memory:
+    async def update(self, call: Call[body_of.UpdateBody, None]) -> wire.Memory | Reply:
         """Change text, metadata, time or expiry."""
         body, memory_id = call.body, intake.memory_id(call.path["memory_id"])
         change = Change(
@@ -130,24 +124,27 @@ class PlatformMemoryRoutes:
             raise errors.BadRequest(
                 "At least one of text, metadata, timestamp, or expiration_date must be provided."
             )
-        return views.memory(await self._memory.update(memory_id, change, call.principal.caller))
+        after = await self._memory.update(memory_id, change, call.principal.caller)
+        return views.waits(after) if isinstance(after, Receipt) else views.memory(after)
 
-    async def delete(self, call: Call[None, body_of.DeleteQuery]) -> wire.Done:
+    async def delete(self, call: Call[None, body_of.DeleteQuery]) -> wire.Done | Reply:
         """Delete one memory."""
         receipt = await self._memory.delete(intake.memory_id(call.path["memory_id"]), call.principal.caller)
-        return wire.Done(
+        done = wire.Done(
             message="Memory deleted successfully!", event_id=str(receipt.id), count=receipt.count
         )
+        return views.done(receipt, done)
 
-    async def delete_all(self, call: Call[None, body_of.DeleteAllQuery]) -> wire.Done:
+    async def delete_all(self, call: Call[None, body_of.DeleteAllQuery]) -> wire.Done | Reply:
         """Delete all memories of a scope."""
         receipt = await self._memory.delete_scope(deletion_scope(call.query), call.principal.caller)
         noun = "memory" if receipt.count == 1 else "memories"
-        return wire.Done(
+        done = wire.Done(
             message=f"Deleted {receipt.count} {noun} successfully!",
             event_id=str(receipt.id),
             count=receipt.count,
         )
+        return views.done(receipt, done)
 
     async def history(self, call: Call[None, None]) -> list[wire.HistoryEntry]:
         """All changes of a memory, oldest first."""
@@ -194,8 +191,8 @@ def routes(parts: Parts) -> list[Route]:
     one = "/v1/memories/{memory_id}/"
     return [
         Route(method="POST", path="/v3/memories/add/", handler=serve.add, operation="add", need="write",
-              dialect="platform", summary="Store memories", body=body_of.AddBody, answer=wire.Receipt, refuses=(409,),
-              example={"messages": [message], "user_id": "alice", "infer": False}),
+              dialect="platform", summary="Store memories", body=body_of.AddBody, answer=wire.Receipt, queued=wire.Receipt,
+              refuses=(409,), example={"messages": [message], "user_id": "alice", "infer": False}),
         Route(method="POST", path="/v3/memories/search/", handler=serve.search, operation="search", need="read",
               dialect="platform", summary="Search memories", body=body_of.SearchBody, answer=(wire.SearchAnswer, body_of.Picked),
               kept=True, example={"query": "What does Alice drink?", "filters": {"user_id": "alice"}}),
@@ -208,12 +205,12 @@ def routes(parts: Parts) -> list[Route]:
         Route(method="GET", path=one, handler=serve.get, operation="get", need="read", dialect="platform",
               summary="Get a memory", answer=wire.Memory, refuses=(404,), path_schemas=MEMORY_ID),
         Route(method="PUT", path=one, handler=serve.update, operation="update", need="write", dialect="platform",
-              summary="Change a memory", body=body_of.UpdateBody, answer=wire.Memory, refuses=(404, 409),
-              path_schemas=MEMORY_ID, example={"text": "I like tea."}),
+              summary="Change a memory", body=body_of.UpdateBody, answer=wire.Memory, queued=wire.Done,
+              refuses=(404, 409), path_schemas=MEMORY_ID, example={"text": "I like tea."}),
         Route(method="DELETE", path=one, handler=serve.delete, operation="delete", need="write", dialect="platform",
-              summary="Delete a memory", query=body_of.DeleteQuery, answer=wire.Done, refuses=(404, 409),
-              path_schemas=MEMORY_ID),
+              summary="Delete a memory", query=body_of.DeleteQuery, answer=wire.Done, queued=wire.Done,
+              refuses=(404, 409), path_schemas=MEMORY_ID),
         Route(method="DELETE", path="/v1/memories/", handler=serve.delete_all, operation="delete_all", need="write",
               dialect="platform", summary="Delete the memories of a scope", query=body_of.DeleteAllQuery,
-              answer=wire.Done, description="The answer's `event_id` undoes it: `POST /v1/events/{event_id}/undo`."),
+              answer=wire.Done, queued=wire.Done, description="The answer's `event_id` undoes it: `POST /v1/events/{event_id}/undo`."),
     ]  # fmt: skip

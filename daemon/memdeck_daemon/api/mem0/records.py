@@ -10,7 +10,7 @@ import msgspec
 from memdeck_common import errors
 from memdeck_common.wire import memory as wire
 from memdeck_common.wire import platform as body_of
-from memdeck_daemon.api.http.routing import UUID_SCHEMA, Call, Route
+from memdeck_daemon.api.http.routing import UUID_SCHEMA, Call, Reply, Route
 from memdeck_daemon.api.mem0 import intake, views
 from memdeck_daemon.api.mem0.oss import checked_text
 from memdeck_daemon.api.parts import Parts
@@ -52,7 +52,7 @@ class RecordRoutes:
             total_runs=totals.get("run", 0),
         )
 
-    async def delete_entity(self, call: Call[None, None]) -> wire.Done:
+    async def delete_entity(self, call: Call[None, None]) -> wire.Done | Reply:
         """Delete all memories that carry the identifier."""
         kind, name = call.path["kind"], call.path["name"]
         if kind not in FIELD_OF:
@@ -60,11 +60,12 @@ class RecordRoutes:
         field: Kind = next(known for known in FIELD_OF if known == kind)
         where = filters.parse({FIELD_OF[field]: name})
         receipt = await self._memory.delete_scope(where, call.principal.caller)
-        return wire.Done(
+        done = wire.Done(
             message="Entity deleted successfully!", event_id=str(receipt.id), count=receipt.count
         )
+        return views.done(receipt, done)
 
-    async def batch_update(self, call: Call[body_of.BatchUpdateBody, None]) -> wire.Done:
+    async def batch_update(self, call: Call[body_of.BatchUpdateBody, None]) -> wire.Done | Reply:
         """Change several memories, all or nothing."""
         changes = []
         for index, item in enumerate(call.body.memories):
@@ -75,15 +76,17 @@ class RecordRoutes:
             metadata = None if item.metadata is None else intake.metadata(item.metadata)
             change = Change(text=checked_text(item.text, self._limit), metadata=metadata)
             changes.append((intake.memory_id(item.memory_id), change))
-        count = await self._memory.update_many(changes, call.principal.caller)
-        return wire.Done(message=f"Successfully updated {count} memories", count=count)
+        receipt = await self._memory.update_many(changes, call.principal.caller)
+        message = f"Successfully updated {len(changes)} memories"
+        return views.done(receipt, wire.Done(message=message, count=len(changes)))
 
-    async def batch_delete(self, call: Call[body_of.BatchDeleteBody, None]) -> wire.Done:
+    async def batch_delete(self, call: Call[body_of.BatchDeleteBody, None]) -> wire.Done | Reply:
         """Delete several memories, all or nothing."""
         ids = list(dict.fromkeys(intake.memory_id(item.memory_id) for item in call.body.memories))
         receipt = await self._memory.delete_many(ids, call.principal.caller)
         message = f"Successfully deleted {receipt.count} memories"
-        return wire.Done(message=message, event_id=str(receipt.id), count=receipt.count)
+        done = wire.Done(message=message, event_id=str(receipt.id), count=receipt.count)
+        return views.done(receipt, done)
 
     async def events(self, call: Call[None, body_of.PageQuery]) -> body_of.Events:
         """What became of the last writes, newest first."""
@@ -178,13 +181,13 @@ def routes(parts: Parts) -> list[Route]:
               dialect="platform", summary="Users, agents, apps and runs", query=body_of.PageQuery, answer=wire.Entities),
         Route(method="DELETE", path="/v2/entities/{kind}/{name}/", handler=serve.delete_entity,
               operation="delete_all", need="write", dialect="platform", summary="Delete an entity's memories",
-              answer=wire.Done, path_schemas=entity),
+              answer=wire.Done, queued=wire.Done, path_schemas=entity),
         Route(method="PUT", path="/v1/batch/", handler=serve.batch_update, operation="update", need="write",
               dialect="platform", summary="Change several memories", body=body_of.BatchUpdateBody, answer=wire.Done,
-              refuses=(404, 409)),
+              queued=wire.Done, refuses=(404, 409)),
         Route(method="DELETE", path="/v1/batch/", handler=serve.batch_delete, operation="delete", need="write",
               dialect="platform", summary="Delete several memories", body=body_of.BatchDeleteBody, answer=wire.Done,
-              refuses=(404, 409)),
+              queued=wire.Done, refuses=(404, 409)),
         Route(method="GET", path="/v1/events/", handler=serve.events, operation="events", need="read",
               dialect="platform", summary="The last writes", query=body_of.PageQuery, answer=body_of.Events),
         Route(method="GET", path="/v1/event/{event_id}/", handler=serve.event, operation="events", need="read",

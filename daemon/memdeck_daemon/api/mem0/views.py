@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import UNSET
 
 from memdeck_common.wire import memory as wire
 from memdeck_common.wire.platform import EventRecord
+from memdeck_daemon.api.http.routing import Reply
 from memdeck_daemon.memory import model
 
 
@@ -105,8 +107,18 @@ def links(base_url: str, path: str, page: int, size: int, count: int) -> tuple[s
     return at(page + 1) if page * size < count else None, at(page - 1) if page > 1 else None
 
 
-def added(outcome: model.Outcome) -> wire.Added:
+Answer = TypeVar("Answer")
+OUTCOMES: Final = {
+    model.Event.ADD: "stored",
+    model.Event.UPDATE: "changed",
+    model.Event.DELETE: "deleted",
+    model.Event.NONE: "dropped",
+}
+
+
+def added(outcome: model.Outcome, *, queued: bool = False) -> wire.Added:
     """What became of one message."""
+    waits = queued and outcome.event is not model.Event.NONE
     return wire.Added(
         id=str(outcome.id) if outcome.id else "",
         memory=outcome.text,
@@ -114,16 +126,40 @@ def added(outcome: model.Outcome) -> wire.Added:
         event=str(outcome.event),
         role=outcome.role,
         actor_id=outcome.actor,
+        outcome="queued" if waits else OUTCOMES[outcome.event],
         duplicate_of=str(outcome.duplicate_of) if outcome.duplicate_of else UNSET,
         reason=outcome.reason or UNSET,
     )
+
+
+def results(receipt: model.Receipt) -> list[wire.Added]:
+    """What became of each message."""
+    return [added(outcome, queued=receipt.queued) for outcome in receipt.outcomes]
+
+
+def status_of(receipt: model.Receipt) -> int | None:
+    """202 where the write waits on the disk; None: the route's own."""
+    return HTTPStatus.ACCEPTED if receipt.queued else None
+
+
+def done(receipt: model.Receipt, answer: Answer) -> Answer | Reply:
+    """The answer of a change; another one, with 202, where it waits on the disk."""
+    return waits(receipt) if receipt.queued else answer
+
+
+def waits(receipt: model.Receipt) -> Reply:
+    """The answer of a change that waits on the disk."""
+    said = wire.Done(message=receipt.note, event_id=str(receipt.id), status=receipt.status)
+    return Reply(said, status=HTTPStatus.ACCEPTED)
 
 
 def stored_sentence(receipt: model.Receipt) -> str:
     """What an add did, in words: how many were stored, what was passed over, what else there is to know."""
     count = sum(outcome.event is model.Event.ADD for outcome in receipt.outcomes)
     skipped = len(receipt.outcomes) - count
-    sentences = [f"Stored {count} {'memory' if count == 1 else 'memories'}."]
+    sentences = [
+        f"{'Queued' if receipt.queued else 'Stored'} {count} {'memory' if count == 1 else 'memories'}."
+    ]
     if skipped:
         sentences.append(
             f"{skipped} without text or from the system {'was' if skipped == 1 else 'were'} passed over."
@@ -173,16 +209,16 @@ def entities(found: Iterable[model.Entity], owner: str) -> list[wire.Entity]:
 
 
 def event(receipt: model.Receipt) -> EventRecord:
-    """What became of a write. Everything that has a receipt is done."""
+    """What became of a write."""
     return EventRecord(
         id=str(receipt.id),
         event_type=receipt.kind.upper(),
-        status="SUCCEEDED",
+        status=receipt.status,
         message=receipt.note,
-        results=[added(outcome) for outcome in receipt.outcomes],
+        results=results(receipt),
         count=receipt.count,
         latency=receipt.milliseconds,
-        error=None,
+        error=receipt.error,
         created_at=iso(receipt.created_at),
         updated_at=iso(receipt.undone_at or receipt.created_at),
         undone_at=iso_or_none(receipt.undone_at),

@@ -47,6 +47,15 @@ EXPECTED = (*FULL, *SILENT, *GONE, *GAVE_WAY, *UNSTORABLE)
 """Errors that may be shown as the cause of ours; any other one quotes a row."""
 
 
+class StatementRefused(MemdeckError):
+    """Something went wrong inside memdeck; the log has the details under this request id."""
+
+    def __init__(self, reason: str) -> None:
+        """`reason`: the error's class and code, for operators; callers are not told."""
+        super().__init__()
+        self.reason = reason
+
+
 class Pool(Protocol):
     """What is used of asyncpg's pool."""
 
@@ -169,4 +178,4 @@ def _translated(error: Exception) -> MemdeckError:
             constraint=getattr(error, "constraint_name", None),
         ),
     )
-    return MemdeckError()
+    return StatementRefused(f"{type(error).__name__} {getattr(error, 'sqlstate', '')}".strip())

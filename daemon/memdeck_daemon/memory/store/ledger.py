@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from memdeck_common.errors import Conflict
+from memdeck_daemon.memory.intents import Intent
 from memdeck_daemon.memory.model import Event, Outcome, Receipt
 
 RECEIPT: Final = "id, kind, key_id, changed_by, outcomes, note, count, milliseconds, created_at, undone_at"
@@ -41,6 +42,16 @@ class Entry:
     count: int | None = None
     """Memories written; None: as many as the outcomes say."""
 
+    @classmethod
+    def of(
+        cls, intent: Intent, outcomes: Sequence[Outcome] = (), *, note: str = "", count: int | None = None
+    ) -> "Entry":
+        """The receipt of a write."""
+        caller = intent.caller
+        return cls(
+            intent.receipt_id, intent.kind, caller.key_id, caller.name, intent.at, outcomes, note, count
+        )
+
     def line(self) -> tuple[Any, ...]:
         """The parameters of `INSERT` for this receipt."""
         written = sum(o.event is not Event.NONE for o in self.outcomes) if self.count is None else self.count
@@ -52,6 +63,14 @@ async def insert(connection: Any, entries: Sequence[Entry]) -> None:
     """Put receipts down, in the transaction of the writes that they tell of."""
     columns = [list(column) for column in zip(*(entry.line() for entry in entries), strict=True)]
     await connection.execute(INSERT, *columns)
+
+
+async def existing(connection: Any, receipt_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these receipts are there: their writes were committed."""
+    rows = await connection.fetch(
+        "SELECT id FROM memory.receipts WHERE id = ANY($1::uuid[])", list(receipt_ids)
+    )
+    return {row["id"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +150,20 @@ async def _with_texts(connection: Any, rows: Sequence[Any]) -> list[Receipt]:
 
 
 def _receipt(row: Any, spoken: dict[uuid.UUID, tuple[str, str | None]]) -> Receipt:
+    reasons = [
+        outcome.get("reason")
+        for outcome in row["outcomes"]
+        if outcome["event"] == Event.NONE and "duplicate_of" not in outcome
+    ]
+    # Nothing of it was done: it had waited, and came too late.
+    failed = bool(reasons) and len(reasons) == len(row["outcomes"])
     return Receipt(
         id=row["id"],
         kind=row["kind"],
         created_at=row["created_at"],
         outcomes=tuple(_outcome(plain, spoken) for plain in row["outcomes"]),
+        status="FAILED" if failed else "SUCCEEDED",
+        error=reasons[0] if failed else None,
         note=row["note"],
         count=row["count"],
         milliseconds=row["milliseconds"],

@@ -7,13 +7,13 @@ outbox, and last the counters. Either the whole batch is stored or nothing of it
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from memdeck_daemon.memory import intents
 from memdeck_daemon.memory.model import Event, NewMemories, NewMessage, Outcome
 from memdeck_daemon.memory.store import counters, ledger, vectors
 from memdeck_daemon.memory.store.rows import day_of
@@ -32,24 +32,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """One add about to be stored: its ids were assigned before the first attempt, so a repetition is recognised."""
+    """One add about to be stored, with the vectors of its memories."""
 
-    receipt_id: uuid.UUID
-    new: NewMemories
+    intent: intents.Add
     rows: tuple[Row, ...]
-    skipped: tuple[Outcome, ...]
-    changed_by: str
-    key_id: str
-    at: datetime
-    note: str = ""
-    digest: bytes = b""
-    """Of the body; the same idempotency key with another body is a conflict."""
+
+    @property
+    def new(self) -> NewMemories:
+        """What the caller gave."""
+        return self.intent.new
 
     @property
     def idempotency_key(self) -> ledger.IdempotencyKey | None:
         """The key that the caller chose, if any."""
-        key = self.new.idempotency_key
-        return ledger.IdempotencyKey(self.key_id, key, self.digest, self.receipt_id) if key else None
+        key, intent = self.new.idempotency_key, self.intent
+        return (
+            ledger.IdempotencyKey(intent.caller.key_id, key, intent.digest, intent.receipt_id)
+            if key
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ async def insert(connection: Any, adds: Sequence[Add]) -> Stored:
     known = await _duplicates(connection, adds)
     outcomes = [_outcomes(add, known) for add in adds]
     entries = [
-        ledger.Entry(add.receipt_id, "add", add.key_id, add.changed_by, add.at, told, add.note)
+        ledger.Entry.of(add.intent, told, note=add.intent.note)
         for add, told in zip(adds, outcomes, strict=True)
     ]
     await ledger.insert(connection, entries)
@@ -167,7 +168,7 @@ def _outcomes(add: Add, known: dict[tuple[str, uuid.UUID], uuid.UUID]) -> tuple[
                 duplicate_of=original if original != row.id else None,
             )
         )
-    return (*told, *add.skipped)
+    return (*told, *add.intent.skipped)
 
 
 def _columns(pairs: Sequence[tuple[Add, Row]], arrivals: dict[uuid.UUID, int]) -> list[list[Any]]:
@@ -177,10 +178,10 @@ def _columns(pairs: Sequence[tuple[Add, Row]], arrivals: dict[uuid.UUID, int]) -
 
 
 def _line(add: Add, row: Row, arrival: int | None) -> tuple[Any, ...]:
-    new, names = add.new, add.new.identifiers
+    new, names, intent = add.new, add.new.identifiers, add.intent
     return (
         row.id, names.owner, names.user, names.agent, names.app, names.run, arrival, row.message.actor, row.message.role,
         row.message.text, row.hash, msgspec.json.encode(new.metadata).decode(),
         msgspec.json.encode(new.categories).decode(), new.memory_type, day_of(new.expiration_date), new.immutable,
-        new.created_at or add.at, add.at, row.history_id, add.receipt_id, add.changed_by,
+        new.created_at or intent.at, intent.at, row.history_id, intent.receipt_id, intent.caller.name,
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Writes that wait on the disk while Postgres cannot take them."""

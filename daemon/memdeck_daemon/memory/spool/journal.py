@@ -1,0 +1,290 @@
+"""The spool's writes, durable and in order.
+
+Owns the group commit (writes that come while the disk works share the next flush), the bound, and what is known of the
+writes that wait: where they stand, which names they concern. All files are touched by one thread of its own.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from memdeck_common.errors import OutcomeUnknown, SpoolFull
+from memdeck_common.log import action
+from memdeck_daemon.memory.intents import Add, AnyIntent, memories_of
+from memdeck_daemon.memory.spool import frames
+from memdeck_daemon.memory.spool.parked import Parked
+from memdeck_daemon.memory.spool.segments import AppendUnsure, Found, Place, Segments
+
+log = logging.getLogger(__name__)
+GROUP: Final = 256
+"""Writes that share a flush at most."""
+
+T = TypeVar("T")
+KeyOf = tuple[str, str]
+
+
+class _Kept(NamedTuple):
+    """Where a write stands, and since when (epoch seconds)."""
+
+    place: Place
+    at: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    intent: AnyIntent
+    payload: bytes
+    done: asyncio.Future[None]
+
+
+class Journal:
+    """Writes that wait on the disk. `open` before use, `close` after."""
+
+    def __init__(self, segments: Segments, parked: Parked, limit: int) -> None:
+        """`limit`: bytes of all files; 0 takes nothing."""
+        self.parked = parked
+        self.limit = limit
+        self._segments = segments
+        self._thread = ThreadPoolExecutor(1, "spool")
+        self._decoder: msgspec.json.Decoder[AnyIntent] = msgspec.json.Decoder(AnyIntent)
+        self._waiting: list[_Waiting] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        """Held from an append until its writes are noted: a file is read and removed by what is noted of it."""
+        self._reserved = 0
+        self._number = 0
+        self._places: dict[uuid.UUID, _Kept] = {}
+        self._memories: dict[uuid.UUID, uuid.UUID] = {}
+        """Which write makes a memory."""
+        self._keys: dict[KeyOf, uuid.UUID] = {}
+        self._names: Counter[str] = Counter()
+        self._pending: Counter[int] = Counter()
+        """Writes that wait, by file."""
+        self._anywhere = 0
+        """Writes that may concern any memory."""
+        self.added = asyncio.Event()
+        """There is something to replay."""
+        self.nbytes = 0
+        """Bytes of all files, parked writes aside."""
+
+    async def open(self) -> None:
+        """Read what an earlier process left.
+
+        Raises:
+            OSError: the folder or a file cannot be used.
+        """
+        for found in await self._in_thread(self._segments.open):
+            await self._opened(found)
+        self.nbytes = self._segments.nbytes
+        if self._places:
+            log.warning(
+                "%d writes wait in the spool since before the start", len(self._places),
+                extra=action("spool_found", writes=len(self._places)),
+            )  # fmt: skip
+
+    async def _opened(self, found: Found) -> None:
+        for start, data in found.damage:
+            await self._damaged(found.segment, start, data)
+        if found.torn:
+            log.info(
+                "cut %d bytes of an unfinished write off the spool", found.torn, extra=action("spool_cut")
+            )
+        for frame in found.frames:
+            self._number = max(self._number, frame.number)
+            intent = self.decode(frame)
+            if intent is None:
+                await self._damaged(found.segment, frame.start, frame.payload)
+            else:
+                self._note(intent, Place(found.segment, frame.start, frame.end))
+
+    async def _damaged(self, segment: int, start: int, data: bytes) -> None:
+        log.error(
+            "%d bytes of the spool are damaged and were set aside", len(data),
+            extra=action("spool_damaged", segment=segment, place=start),
+        )  # fmt: skip
+        await self._in_thread(lambda: self.parked.keep_damaged(segment, start, data))
+
+    def decode(self, frame: frames.Frame) -> AnyIntent | None:
+        """The write of a frame; None where it is none that this version knows."""
+        try:
+            return self._decoder.decode(frame.payload)
+        except msgspec.DecodeError:
+            return None
+
+    # --- what waits ---------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many writes wait."""
+        return len(self._places)
+
+    @property
+    def oldest(self) -> float | None:
+        """The epoch second at which the oldest write that waits was acknowledged."""
+        return next((kept.at for kept in self._places.values()), None)
+
+    def holds(self, intent: AnyIntent) -> bool:
+        """Whether a write has to wait behind one that is here: both may concern the same memory."""
+        if not self._places:
+            return False
+        names = intent.names
+        if names is None or self._anywhere:
+            return True
+        return any(name in self._names for name in names)
+
+    def makes(self, memory_id: uuid.UUID) -> bool:
+        """Whether a memory waits to be stored."""
+        return memory_id in self._memories
+
+    def same(self, new: Add) -> uuid.UUID | None:
+        """The receipt of a waiting add with the same idempotency key."""
+        key = _key_of(new)
+        return self._keys.get(key) if key else None
+
+    async def find(self, receipt_id: uuid.UUID) -> AnyIntent | None:
+        """A write that waits; None: there is none (any more)."""
+        kept = self._places.get(receipt_id)
+        if kept is None:
+            return None
+        try:
+            payload = await self._in_thread(lambda: self._segments.read(kept.place))
+            return self._decoder.decode(payload)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    # --- adding -------------------------------------------------------------------------------------------------------
+
+    async def append(self, intent: AnyIntent) -> None:
+        """Keep a write; on return it is on the disk.
+
+        Raises:
+            SpoolFull: nothing was kept.
+            OutcomeUnknown: the disk failed, and it is not known whether it was.
+        """
+        self._number += 1
+        frame = frames.encode(self._number, msgspec.json.encode(intent))
+        if self.nbytes + self._reserved + len(frame) > self.limit:
+            raise SpoolFull(retry_after=5)
+        waiting = _Waiting(intent, frame, asyncio.get_running_loop().create_future())
+        self._reserved += len(frame)
+        self._waiting.append(waiting)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="spool flush")
+        await waiting.done
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                try:
+                    await self._flushed(group)
+                finally:
+                    self._reserved -= sum(len(waiting.payload) for waiting in group)
+        finally:
+            self._flushing = None
+
+    async def _flushed(self, group: Sequence[_Waiting]) -> None:
+        encoded = [waiting.payload for waiting in group]
+        try:
+            async with self._turn:
+                places = await self._in_thread(lambda: self._segments.append(encoded))
+                for waiting, place in zip(group, places, strict=True):
+                    self._note(waiting.intent, place)
+        except OSError as error:
+            _fail(group, error)
+        else:
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_result(None)
+        self.nbytes = self._segments.nbytes
+
+    def _note(self, intent: AnyIntent, place: Place) -> None:
+        self._places[intent.receipt_id] = _Kept(place, intent.at.timestamp())
+        self._pending[place.segment] += 1
+        self._memories |= dict.fromkeys(memories_of(intent), intent.receipt_id)
+        if key := _key_of(intent):
+            self._keys.setdefault(key, intent.receipt_id)
+        if intent.names is None:
+            self._anywhere += 1
+        else:
+            self._names.update(intent.names)
+        self.added.set()
+
+    # --- replaying ----------------------------------------------------------------------------------------------------
+
+    async def first(self) -> tuple[int, list[AnyIntent]] | None:
+        """The oldest file and its writes that still wait, in order; None when there is none."""
+        self.added.clear()
+        async with self._turn:
+            found = await self._in_thread(self._segments.first)
+        if found is None:
+            return None
+        segment, read = found
+        intents = [intent for frame in read if (intent := self.decode(frame)) is not None]
+        return segment, [intent for intent in intents if intent.receipt_id in self._places]
+
+    def done(self, intent: AnyIntent) -> None:
+        """A write waits no longer: it was carried out, found done, or parked."""
+        kept = self._places.pop(intent.receipt_id, None)
+        if kept is None:
+            return
+        self._pending[kept.place.segment] -= 1
+        for memory_id in memories_of(intent):
+            self._memories.pop(memory_id, None)
+        if (key := _key_of(intent)) and self._keys.get(key) == intent.receipt_id:
+            del self._keys[key]
+        if intent.names is None:
+            self._anywhere -= 1
+            return
+        for name in intent.names:
+            self._names[name] -= 1
+            if not self._names[name]:
+                del self._names[name]
+
+    async def drop(self, segment: int) -> None:
+        """Remove a file, unless a write of it waits."""
+        if self._pending[segment]:
+            return
+        del self._pending[segment]
+        await self._in_thread(lambda: self._segments.drop(segment))
+        self.nbytes = self._segments.nbytes
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have the thread of the files do something with the parked ones."""
+        return await self._in_thread(work)
+
+    async def close(self) -> None:
+        """Finish what is being written, and let go of the files."""
+        if self._flushing is not None:
+            await asyncio.gather(self._flushing, return_exceptions=True)
+        await self._in_thread(self._segments.seal)
+        self._thread.shutdown()
+
+
+def _fail(group: Sequence[_Waiting], error: OSError) -> None:
+    log.error(
+        "the spool cannot be written: %s", error.strerror, extra=action("spool_failed", writes=len(group))
+    )
+    for waiting in group:
+        if waiting.done.done():
+            continue
+        if isinstance(error, AppendUnsure):
+            said = f"The disk failed ({error.strerror}): whether this was kept is not known."
+            waiting.done.set_exception(OutcomeUnknown(said, receipt_id=str(waiting.intent.receipt_id)))
+        else:
+            said = f"The spool cannot be written ({error.strerror}): nothing was stored. Try again later."
+            waiting.done.set_exception(SpoolFull(said, retry_after=5))
+
+
+def _key_of(intent: AnyIntent) -> KeyOf | None:
+    key = intent.new.idempotency_key if isinstance(intent, Add) else None
+    return (intent.caller.key_id, key) if key else None

@@ -1,0 +1,351 @@
+"""Writes while Postgres is away: acknowledged from the disk, carried out once, in order."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from memdeck_common.errors import (
+    Conflict,
+    EventNotFound,
+    MemoryNotFound,
+    OutcomeUnknown,
+    SpoolFull,
+    StoreUnavailable,
+)
+from memdeck_common.settings import Database as DatabaseSettings
+from memdeck_common.settings import Memory as MemorySettings
+from memdeck_daemon.memory.embedding.local import LocalEmbedder
+from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
+from tests.integration.memory.driver import ADMIN, Memories, caller, opened
+from tests.support.cable import Cable, laid
+from tests.support.waiting import eventually
+
+SETTINGS = MemorySettings(index_interval=0.02)
+POOL = DatabaseSettings(pool_min=1, pool_max=4, connect_timeout=0.5, acquire_timeout=0.5)
+TASKS = ("writer", "spool")
+ALICE = {"user_id": "alice"}
+
+Open = Callable[..., Awaitable[Memories]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cable(dsn: str) -> AsyncIterator[Cable]:
+    async with laid(dsn) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def start(cable: Cable, embedder: LocalEmbedder, tmp_path: Path) -> AsyncIterator[Open]:
+    """Wings over the cable, one after the other, on one spool."""
+    async with AsyncExitStack() as stack:
+
+        async def make(tasks: tuple[str, ...] = TASKS, settings: MemorySettings = SETTINGS) -> Memories:
+            return await stack.enter_async_context(
+                opened(
+                    cable.dsn,
+                    embedder,
+                    tmp_path / uuid.uuid4().hex,
+                    background=tasks,
+                    settings=settings,
+                    pool=POOL,
+                    spool=tmp_path / "spool",
+                )
+            )
+
+        yield make
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def memories(start: Open) -> Memories:
+    return await start()
+
+
+async def empty(memories: Memories) -> None:
+    """Wait until nothing waits any more."""
+    await eventually(lambda: _is_empty(memories), what="an empty spool")
+
+
+async def _is_empty(memories: Memories) -> bool:
+    return len(memories.spool.journal) == 0 and not list(
+        memories.spool.journal.parked.folder.parent.glob("*.spool")
+    )
+
+
+async def texts(memories: Memories, where: dict[str, Any] = ALICE) -> list[str]:
+    """What is stored, oldest first."""
+    return [memory.text for memory in reversed(await memories.page(where))]
+
+
+async def final(memories: Memories, receipt: Receipt) -> Receipt:
+    """The receipt of a queued write after its replay."""
+    assert receipt.queued
+    await empty(memories)
+    return await memories.service.receipt(receipt.id, ADMIN)
+
+
+async def test_an_add_is_acknowledged_while_postgres_is_away(memories: Memories, cable: Cable) -> None:
+    """With the ids that it will have; afterwards it is stored once, and its receipt says so."""
+    cable.cut()
+    told = await memories.receipt("one", "", "two", user="alice", run="r")
+    assert ["ADD", "ADD", "NONE"] == [outcome.event for outcome in told.outcomes]
+    assert "PENDING" == told.status == (await memories.service.receipt(told.id, ADMIN)).status
+    with pytest.raises(StoreUnavailable):
+        await memories.service.get(told.outcomes[0].id or uuid.uuid4(), ADMIN)
+    cable.mend()
+    done = await final(memories, told)
+    assert "SUCCEEDED" == done.status
+    assert [o.id for o in told.outcomes] == [o.id for o in done.outcomes]
+    assert [(1, "one"), (2, "two")] == await memories.arrivals("r")
+    assert told.created_at == done.created_at
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_doubled(memories: Memories, cable: Cable) -> None:
+    """The first attempt was committed: the replay finds its receipt."""
+    cable.fault = "lose_commit"
+    told = await memories.receipt("once", user="alice")
+    assert 1 == cable.cuts
+    await final(memories, told)
+    assert ["once"] == await texts(memories)
+    assert 1 == await memories.value("SELECT memories FROM memory.identifiers WHERE value = 'alice'")
+
+
+async def test_a_commit_that_never_arrived_is_made_good(memories: Memories, cable: Cable) -> None:
+    """The first attempt was rolled back: the replay stores it."""
+    cable.fault = "drop_commit"
+    told = await memories.receipt("once", user="alice")
+    assert 1 == cable.cuts
+    await final(memories, told)
+    assert ["once"] == await texts(memories)
+
+
+@pytest.mark.parametrize("fault", ["lose_commit", "drop_commit"])
+async def test_without_a_spool_an_unknown_outcome_is_said(start: Open, cable: Cable, fault: Any) -> None:
+    """The control: nothing is acknowledged, and what is said is true; the receipt tells later."""
+    memories = await start(settings=MemorySettings(spool_bytes=0))
+    cable.fault = fault
+    with pytest.raises(OutcomeUnknown) as caught:
+        await memories.receipt("once", user="alice")
+    receipt_id = uuid.UUID(caught.value.facts["receipt_id"])
+    assert str(receipt_id) in str(caught.value)
+    if fault == "lose_commit":
+        assert "SUCCEEDED" == (await memories.service.receipt(receipt_id, ADMIN)).status
+    else:
+        with pytest.raises(EventNotFound):
+            await memories.service.receipt(receipt_id, ADMIN)
+    cable.cut()
+    with pytest.raises(StoreUnavailable):
+        await memories.receipt("refused", user="alice")
+
+
+async def test_writes_of_a_scope_keep_their_order(start: Open, cable: Cable) -> None:
+    """What comes after a write that waits, waits behind it, although the database is there again."""
+    memories = await start(tasks=("writer",))
+    cable.cut()
+    first = await memories.receipt("first", user="alice", agent="a")
+    cable.mend()
+    memories.spool.went_through()
+    waiting = [
+        await memories.receipt("second", user="alice"),
+        await memories.receipt("third", user="bob", agent="a"),
+        await memories.service.update(first.outcomes[0].id or uuid.uuid4(), Change(text="1st"), ADMIN),
+        await memories.delete_scope({"agent_id": "a", "user_id": "bob"}),
+        await memories.receipt("fourth", user="bob", agent="a"),
+    ]
+    assert all(isinstance(one, Receipt) and one.queued for one in waiting)
+    await memories.replay.drain()
+    assert ["1st", "second"] == await texts(memories)
+    assert ["fourth"] == await texts(memories, {"user_id": "bob"})
+
+
+async def test_other_scopes_do_not_wait(start: Open, cable: Cable) -> None:
+    """A write that shares no name with one that waits is stored at once."""
+    memories = await start(tasks=("writer",))
+    cable.cut()
+    assert (await memories.receipt("waits", user="alice")).queued
+    cable.mend()
+    memories.spool.went_through()
+    assert not (await memories.receipt("stored", user="bob")).queued
+
+
+async def test_changes_while_postgres_is_away(memories: Memories, cable: Cable) -> None:
+    """They are carried out later; what turns out to be impossible is told by the receipt, with the reason."""
+    kept, gone = await memories.add("kept", "gone", user="alice")
+    unknown = uuid.uuid4()
+    cable.cut()
+    changed = await memories.service.update(kept, Change(text="changed", metadata={"n": 1}), ADMIN)
+    deleted = await memories.service.delete(gone, ADMIN)
+    dropped = await memories.service.update(unknown, Change(text="no"), ADMIN)
+    undone = await memories.service.undo(kept, ADMIN)
+    again = await memories.service.undo(kept, ADMIN)
+    cable.mend()
+    assert isinstance(changed, Receipt)
+    assert isinstance(dropped, Receipt)
+    assert isinstance(undone, Receipt)
+    assert isinstance(again, Receipt)
+    assert Event.UPDATE == (await final(memories, changed)).outcomes[0].event
+    assert (1, "SUCCEEDED") == (
+        (await final(memories, deleted)).count,
+        (await final(memories, undone)).status,
+    )
+    told = await final(memories, dropped)
+    assert ("FAILED", 0, unknown) == (told.status, told.count, told.outcomes[0].id)
+    assert "not found" in (told.error or "")
+    (memory,) = await memories.page(ALICE)
+    assert ("changed", {"n": 1}) == (memory.text, memory.metadata)
+
+
+async def test_reach_is_checked_when_a_change_is_carried_out(memories: Memories, cable: Cable) -> None:
+    """A pinned key that names another's memory while nobody can look changes nothing."""
+    (memory_id,) = await memories.add("hers", user="alice")
+    bob = caller("bob", users=("bob",))
+    cable.cut()
+    told = await memories.service.update(memory_id, Change(text="his"), bob)
+    assert isinstance(told, Receipt)
+    with pytest.raises((EventNotFound, StoreUnavailable)):
+        await memories.service.receipt(told.id, caller("carol", users=("carol",)))
+    cable.mend()
+    assert "FAILED" == (await final(memories, told)).status
+    assert ["hers"] == await texts(memories)
+
+
+async def test_a_repeated_add_is_one_add(memories: Memories, cable: Cable) -> None:
+    """By its idempotency key: in the spool, in the database, and where it meets itself in the replay."""
+    before = await memories.receipt("before", user="alice", idempotency_key="k0")
+    await memories.receipt("mine", user="alice", idempotency_key="k2")
+    cable.cut()
+    first = await memories.receipt("once", user="alice", idempotency_key="k1")
+    second = await memories.receipt("once", user="alice", idempotency_key="k1")
+    assert (first.id, True) == (second.id, second.replayed)
+    with pytest.raises(Conflict):
+        await memories.receipt("other", user="alice", idempotency_key="k1")
+    lost = await memories.receipt("before", user="alice", idempotency_key="k0")
+    other = await memories.receipt("another body", user="alice", idempotency_key="k2")
+    cable.mend()
+    told = await final(memories, lost)
+    assert [before.outcomes[0].id] == [outcome.duplicate_of for outcome in told.outcomes]
+    refused = await memories.service.receipt(other.id, ADMIN)
+    assert "FAILED" == refused.status
+    assert ["before", "mine", "once"] == await texts(memories)
+
+
+async def test_a_spool_survives_its_process(start: Open, cable: Cable) -> None:
+    """Another daemon on the same home carries out what the first one acknowledged, the changes among it."""
+    first = await start(tasks=("writer",))
+    cable.cut()
+    told = await first.receipt("one", user="alice")
+    await first.delete_scope({"user_id": "bob", "AND": [{"created_at": {"lt": "2030-01-01"}}]})
+    cable.mend()
+    second = await start(tasks=("writer",))
+    assert 2 == len(second.spool.journal)
+    assert (await second.receipt("two", user="alice")).queued
+    await second.replay.drain()
+    assert "SUCCEEDED" == (await second.service.receipt(told.id, ADMIN)).status
+    assert ["one", "two"] == await texts(second)
+
+
+async def test_what_was_done_before_a_crash_is_passed_over(start: Open, cable: Cable, tmp_path: Path) -> None:
+    """A file that is there again after its replay changes nothing."""
+    memories = await start(tasks=("writer",))
+    cable.cut()
+    await memories.receipt("one", user="alice", run="r")
+    (memory_id,) = [o.id for o in (await memories.receipt("two", user="alice", run="r")).outcomes if o.id]
+    await memories.service.delete(memory_id, ADMIN)
+    await memories.delete_scope({"user_id": "bob"})
+    (file,) = (tmp_path / "spool").glob("*.spool")
+    kept = file.read_bytes()
+    cable.mend()
+    await memories.replay.drain()
+    assert not file.exists()
+    (tmp_path / "spool" / "0000000099.spool").write_bytes(kept)
+    later = await start(tasks=("writer",))
+    await later.add("added since", user="bob")
+    await later.replay.drain()
+    assert [(1, "one")] == await later.arrivals("r")
+    assert ["added since"] == await texts(later, {"user_id": "bob"})
+
+
+async def test_an_add_that_the_database_refuses_blocks_nobody(memories: Memories, cable: Cable) -> None:
+    """It is set aside with the reason, shown, and can be tried again."""
+    await memories.rows("ALTER TABLE memory.memories ADD CONSTRAINT sane CHECK (text <> 'poison')")
+    cable.cut()
+    poison = await memories.receipt("poison", user="alice")
+    fine = await memories.receipt("fine", user="alice")
+    cable.mend()
+    assert "SUCCEEDED" == (await final(memories, fine)).status
+    told = await memories.service.receipt(poison.id, ADMIN)
+    assert "FAILED" == told.status
+    assert "CheckViolation" in (told.error or "")
+    assert {poison.id} == memories.spool.parked
+    await memories.rows("ALTER TABLE memory.memories DROP CONSTRAINT sane")
+    assert 1 == await memories.replay.again()
+    assert "SUCCEEDED" == (await final(memories, replace(told, status="PENDING"))).status
+    assert [set(), ["fine", "poison"]] == [memories.spool.parked, sorted(await texts(memories))]
+
+
+async def test_a_database_that_refuses_everything_parks_nothing(start: Open, cable: Cable) -> None:
+    """Nobody is to blame but itself: all of it waits."""
+    memories = await start(tasks=("writer",))
+    cable.cut()
+    told = await memories.receipt("one", user="alice")
+    cable.mend()
+    await memories.rows("ALTER TABLE memory.receipts ADD CONSTRAINT shut CHECK (kind <> 'add') NOT VALID")
+    with pytest.raises(StoreUnavailable):
+        await memories.replay.drain()
+    assert (set(), 1) == (memories.spool.parked, len(memories.spool.journal))
+    await memories.rows("ALTER TABLE memory.receipts DROP CONSTRAINT shut")
+    await memories.replay.drain()
+    assert "SUCCEEDED" == (await memories.service.receipt(told.id, ADMIN)).status
+
+
+async def test_a_full_spool_refuses(start: Open, cable: Cable) -> None:
+    """Nothing is half done, and what was taken before stays."""
+    reports: list[bool] = []
+    memories = await start(settings=MemorySettings(spool_bytes=2_000))
+    memories.spool.report = reports.append
+    cable.cut()
+    taken = await memories.receipt("a" * 500, user="alice")
+    with pytest.raises(SpoolFull) as caught:
+        await memories.receipt("b" * 2_000, user="alice")
+    assert caught.value.facts["retry_after"]
+    assert [True] == reports
+    cable.mend()
+    await final(memories, taken)
+    assert [True, False] == reports
+    assert ["a" * 500] == await texts(memories)
+
+
+async def test_many_writers_share_a_flush(memories: Memories, cable: Cable) -> None:
+    """All of them are kept, and all are stored afterwards."""
+    cable.cut()
+    told = await asyncio.gather(
+        *(memories.receipt(f"text {n}", user=f"u{n % 7}", run=f"r{n % 3}") for n in range(300))
+    )
+    assert all(receipt.queued for receipt in told)
+    cable.mend()
+    with memories.database.guard.breaker.probe():  # the pulse does this in a daemon
+        pass
+    await empty(memories)
+    assert 300 == await memories.value("SELECT count(*) FROM memory.memories")
+    assert 300 == await memories.value("SELECT count(*) FROM memory.receipts WHERE kind = 'add'")
+
+
+async def test_a_memory_that_is_gone_is_not_found_again(memories: Memories, cable: Cable) -> None:
+    """A deletion that waits behind its add leaves nothing."""
+    cable.cut()
+    told = await memories.receipt("short-lived", user="alice")
+    memory_id = told.outcomes[0].id or uuid.uuid4()
+    deleted = await memories.service.delete(memory_id, ADMIN)
+    cable.mend()
+    await final(memories, deleted)
+    with pytest.raises(MemoryNotFound):
+        await memories.service.get(memory_id, ADMIN)
+    undone = await memories.service.undo(memory_id, ADMIN)
+    assert isinstance(undone, tuple)
+    assert isinstance(undone[1], Memory)
