@@ -108,6 +108,17 @@ def _idempotency() -> None:
     intake.idempotency_key = none
 
 
+def _declarations() -> None:
+    """The description says nothing of refusals."""
+    from memdeck_daemon.api.http import openapi
+
+    def none(route: object) -> set[int]:
+        del route
+        return set()
+
+    openapi._refusals = none  # noqa: SLF001
+
+
 def _places() -> None:
     """Requests take their place before their body is there."""
     from memdeck_daemon.api.http.endpoint import Endpoint
@@ -170,6 +181,7 @@ CONTROLS: Final[dict[str, Callable[[], None]]] = {
     "places": _places,
     "quiet": _quiet,
     "tidiness": _tidiness,
+    "declarations": _declarations,
 }
 
 
