@@ -125,6 +125,32 @@ class Redis(Struct, frozen=True, kw_only=True):
     """Seconds that one answer of Redis may take; it is asked twice, then left alone for a moment."""
 
 
+class Graph(Struct, frozen=True, kw_only=True):
+    """A graph store that speaks Bolt: Neo4j or Aura; none unless a URL is given."""
+
+    url: Annotated[str | None, env("MEMORY_GRAPH_URL")] = None
+    """`bolt://HOST:7687`, `neo4j://…`, or `neo4j+s://…` as Aura shows it."""
+    user: Annotated[str, env("MEMORY_GRAPH_USER")] = "neo4j"
+    """A user of its own that may read and write."""
+    password: Annotated[str | None, env("MEMORY_GRAPH_PASSWORD", secret=True)] = None
+    """Its password."""
+    pool_max: Annotated[int, Meta(ge=10, le=50), env("MEMDECK_GRAPH_POOL_MAX")] = 10
+    """Most connections."""
+    timeout: Annotated[Positive, env("MEMDECK_GRAPH_TIMEOUT")] = 2.0
+    """Seconds that one query may take."""
+
+
+class Qdrant(Struct, frozen=True, kw_only=True):
+    """A Qdrant; none unless a URL is given."""
+
+    url: Annotated[str | None, env("MEMDECK_QDRANT_URL")] = None
+    """Address of its REST API, `http://HOST:6333`."""
+    api_key: Annotated[str | None, env("MEMDECK_QDRANT_API_KEY", secret=True)] = None
+    """Its key; sent to that address only."""
+    timeout: Annotated[Positive, env("MEMDECK_QDRANT_TIMEOUT")] = 1.0
+    """Seconds that one call may take."""
+
+
 class Embedding(Struct, frozen=True, kw_only=True):
     """The remote embedder: none unless an address, or a key of OpenAI's, is given."""
 
@@ -160,6 +186,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     memory: Memory = Memory()
     cache: Cache = Cache()
     redis: Redis = Redis()
+    graph: Graph = Graph()
+    qdrant: Qdrant = Qdrant()
     embedding: Embedding = Embedding()
 
 
@@ -169,6 +197,8 @@ AREAS: dict[str, type[Struct]] = {
     "memory": Memory,
     "cache": Cache,
     "redis": Redis,
+    "graph": Graph,
+    "qdrant": Qdrant,
     "embedding": Embedding,
 }
 

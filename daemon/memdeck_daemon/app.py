@@ -25,7 +25,7 @@ from memdeck_daemon.api.access.store import PostgresKeyStore
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.api.application import build_application
 from memdeck_daemon.api.http.server import serve as listen
-from memdeck_daemon.infra import heap
+from memdeck_daemon.infra import heap, stores
 from memdeck_daemon.infra import home as homes
 from memdeck_daemon.infra.caching.l1 import L1
 from memdeck_daemon.infra.caching.tiered import L1_SECONDS, Tiered
@@ -105,12 +105,7 @@ async def running(
         await pulse.beat()
         access = Access(settings.server, home, PostgresKeyStore(database), clock, identity)
         await access.load()
-        redis = None
-        if settings.redis.url:
-            from memdeck_daemon.infra.redis import Redis  # late: 7 MB that most daemons never use
-
-            redis = Redis(settings.redis, clock)
-            stack.push_async_callback(redis.close)
+        beside = await stack.enter_async_context(stores.opened(settings, clock))
         memory = await stack.enter_async_context(
             wing.opened(
                 database,
@@ -125,13 +120,15 @@ async def running(
                 connect=connecting(dsn, settings.database),
                 checked=check_answers,
                 embedding=settings.embedding,
-                shared=redis,
+                shared=beside.redis,
                 modes=modes,
                 instance=settings.instance,
             )
         )
         tiers = Tiered(
-            L1(settings.cache.l1_bytes, L1_SECONDS, clock), redis, f"memdeck:{settings.instance}:answer:"
+            L1(settings.cache.l1_bytes, L1_SECONDS, clock),
+            beside.redis,
+            f"memdeck:{settings.instance}:answer:",
         )
         stack.push_async_callback(tiers.close)
         ground = f"ranking {fusion.VERSION}, threshold {settings.memory.default_threshold}, space "
@@ -144,16 +141,12 @@ async def running(
                 probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
                 memory.projection.look,
                 probes.disk_probe(home.root),
-                *([caches.redis_probe(redis)] if redis is not None else []),
+                *(probes.store_probe(name, store) for name, store in beside.named.items()),
                 caches.cache_probe(tiers, telemetry.metrics_registry, clock.monotonic),
             ],
             lambda: probes.counts(memory.service.totals, home.root),
             memory.writer.take_batches,
-            lambda: [
-                guard.breaker,
-                *([redis.guard.breaker] if redis is not None else []),
-                *memory.desk.spaces.breakers(),
-            ],
+            lambda: [guard.breaker, *beside.breakers(), *memory.desk.spaces.breakers()],
         )
         await telemetry.tick()
 

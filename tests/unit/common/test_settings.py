@@ -121,6 +121,8 @@ def test_a_secret_stands_in_no_message(place: Path) -> None:
         "MEMDECK_DATABASE_URL",
         "MEMORY_REDIS_URL",
         "MEMORY_REDIS_TOKEN",
+        "MEMORY_GRAPH_PASSWORD",
+        "MEMDECK_QDRANT_API_KEY",
         "MEMDECK_EMBEDDING_API_KEY",
         "OPENAI_API_KEY",
     } == {name for name, (_, _, meta) in variables().items() if (meta.extra or {})["secret"]}

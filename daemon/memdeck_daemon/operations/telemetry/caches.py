@@ -1,19 +1,15 @@
-"""One look at the caches: how often they answer, what they hold, and whether Redis does its part.
+"""One look at the caches: how often they answer, and what they hold.
 
 Owns the window of the hit ratio: a day, in steps of a minute.
 """
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from memdeck_common.errors import Unavailable
 from memdeck_common.wire.feed import Service
 from memdeck_daemon.infra.caching.tiered import Figures, Tiered
 from memdeck_daemon.operations.telemetry.metrics import Metrics
-
-if TYPE_CHECKING:
-    from memdeck_daemon.infra.redis import Redis  # late: 7 MB that most daemons never use
 
 MINUTES: Final = 24 * 60
 MEGABYTE: Final = 1024 * 1024
@@ -54,16 +50,3 @@ def cache_probe(
         return Service(name="cache", state="ok", in_use=entries, note=note)
 
     return cache
-
-
-def redis_probe(redis: "Redis") -> Callable[[], Awaitable[Service]]:
-    """The second tier. Without it answers are slower, never wrong: it is a warning at most."""
-
-    async def probe() -> Service:
-        try:
-            await redis.ping()
-        except Unavailable:
-            return Service(name="redis", state="warn", capacity=redis.capacity, note="no answer, bypassed")
-        return Service(name="redis", state="ok", capacity=redis.capacity)
-
-    return probe

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from memdeck_common.errors import MemdeckError
+from memdeck_common.errors import MemdeckError, Unavailable
 from memdeck_common.wire.feed import Counts, Service, State
 from memdeck_daemon.operations.telemetry.latency import Latencies
 
@@ -80,6 +80,30 @@ def postgres_probe(
         )
 
     return postgres
+
+
+class Store(Protocol):
+    """A store that the daemon can do without."""
+
+    @property
+    def capacity(self) -> int:
+        """Most calls at once."""
+
+    async def ping(self) -> None:
+        """Raises Unavailable when it does not answer, within a second."""
+
+
+def store_probe(name: str, store: Store) -> Callable[[], Awaitable[Service]]:
+    """Such a store. Without it answers are slower or poorer, never wrong: it is a warning at most."""
+
+    async def probe() -> Service:
+        try:
+            await store.ping()
+        except Unavailable:
+            return Service(name=name, state="warn", capacity=store.capacity, note="no answer, bypassed")
+        return Service(name=name, state="ok", capacity=store.capacity)
+
+    return probe
 
 
 def embedder_probe(
