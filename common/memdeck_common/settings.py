@@ -155,7 +155,7 @@ class Embedding(Struct, frozen=True, kw_only=True):
     """The remote embedder: none unless an address, or a key of OpenAI's, is given."""
 
     url: Annotated[str | None, env("MEMDECK_EMBEDDING_URL")] = None
-    """An OpenAI-compatible address (`…/v1`), or one of Ollama; `OPENAI_API_KEY` alone selects OpenAI's."""
+    """An OpenAI-compatible address (`…/v1`), or one of Ollama; `OPENAI_API_KEY` alone selects OpenAI's; `fastembed:` embeds in this process."""
     model: Annotated[str | None, env("MEMDECK_EMBEDDING_MODEL")] = None
     """Name of the model there; of OpenAI's, text-embedding-3-small when none is given."""
     dims: Annotated[Annotated[int, Meta(ge=1)] | None, env("MEMDECK_EMBEDDING_DIMS")] = None

@@ -13,7 +13,9 @@ class NewSpace(Struct, frozen=True, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     dims: Annotated[int, Meta(ge=1)] | None = None
     """Dimensions of its vectors; the embedder is asked when absent."""
-    url: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^https?://[^@?#]+$")] | None = None
+    url: (
+        Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^(https?://|fastembed:)[^@?#]*$")] | None
+    ) = None
     """Where it is; absent: at MEMDECK_EMBEDDING_URL. The key goes along to that origin only."""
 
 

@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
+from importlib.util import find_spec
 from urllib.parse import SplitResult, urlsplit
 
 from memdeck_common.settings import Embedding
@@ -12,6 +13,7 @@ from memdeck_console.cli.checks.site import Finding, Site
 PATIENCE = 5.0
 OPENAI = "https://api.openai.com/v1"
 OPENAI_MODEL = "text-embedding-3-small"
+LIBRARY = "fastembed"
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -23,6 +25,9 @@ def embedder(site: Site) -> Iterator[Finding]:
     if site.address and not (site.file and site.address.url == site.file.url):
         return  # a daemon elsewhere has settings of its own
     parts = urlsplit(settings.url or OPENAI)
+    if parts.scheme == LIBRARY:
+        yield _library()
+        return
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield Finding(
             "embedder", "fail", "MEMDECK_EMBEDDING_URL is no address", "set one like http://127.0.0.1:8080/v1"
@@ -34,6 +39,14 @@ def embedder(site: Site) -> Iterator[Finding]:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         advice = "start it, or correct MEMDECK_EMBEDDING_URL; meanwhile the local space answers"
         yield Finding("embedder", "fail", f"{parts.netloc} cannot be reached: {reason}", advice)
+
+
+def _library() -> Finding:
+    if find_spec(LIBRARY) is None:
+        return Finding(
+            "embedder", "fail", "the library fastembed is missing", "pip install 'memdeck[fastembed]'"
+        )
+    return Finding("embedder", "pass", "fastembed embeds in the daemon's process")
 
 
 def _asked(settings: Embedding, parts: SplitResult) -> tuple[int, bytes]:

@@ -1,7 +1,6 @@
 """A remote embedder, asked directly: OpenAI's `POST …/embeddings` and Ollama's `POST …/api/embed`.
 
-Owns the two dialects, the limits (time, size of an answer, requests at once) and the check of every answer: as many
-vectors as texts, of the space's dimensions, finite, not zero. Refuses to retry and to follow redirects: a key must not
+Owns the two dialects and the requests at once. Refuses to retry and to follow redirects: a key must not
 travel on. Vectors are asked for as base64, which costs a quarter of reading 1,536 numbers as text; servers that answer
 with numbers nevertheless are understood.
 """
@@ -10,7 +9,6 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -18,53 +16,35 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from memdeck_common import __version__
 from memdeck_daemon.infra.resilience import deadline
+from memdeck_daemon.memory.embedding.endpoint import (
+    LONGEST,
+    LONGEST_QUERY,
+    QUERIES,
+    SHORTEST,
+    Endpoint,
+    Floats,
+    checked,
+)
 from memdeck_daemon.memory.embedding.failures import (
     BadAnswer,
-    BadVector,
     EmbedderBusy,
     EmbedderFailed,
     KeyRefused,
     TextRefused,
-    WrongDimensions,
 )
 
-Floats = NDArray[np.float32]
 Dialect = Literal["openai", "ollama"]
 
 CONNECT: Final = 3.0
 """Seconds to open a connection."""
-LONGEST: Final = 24_000
-"""Characters of a text that are sent: about what models take. What a memory says stands at its beginning."""
-QUERIES: Final = 16
-"""Requests of searches at once."""
-LONGEST_QUERY: Final = 5.0
-"""Seconds that the embedder gets for a query: nobody waits for it any more, but its answer is kept for the next time."""
-SHORTEST: Final = 0.01
-"""Seconds; aiohttp takes 0 for no limit at all."""
 SHORTENED: Final = "text-embedding-3"
 """Models that make shorter vectors when they are told how long."""
 REFUSED_TEXT: Final = frozenset({400, 413, 422})
 SHOWN: Final = 160
 """Characters of a server's reason that are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a model is."""
-
-    url: str
-    model: str
-    key: str | None
-    timeout: float
-    concurrency: int
-
-    def __repr__(self) -> str:
-        """Without the key."""
-        return f"Endpoint(url={self.url!r}, model={self.model!r})"
 
 
 class _Item(msgspec.Struct):
@@ -130,7 +110,7 @@ class RemoteEmbedder:
         else:
             async with self._memories:
                 found = await self._asked(short, self.endpoint.timeout)
-        return _checked(found, len(texts), self._dimensions, self.endpoint.model)
+        return checked(found, len(texts), self._dimensions, self.endpoint.model)
 
     async def _asked(self, texts: list[str], seconds: float) -> list[Any]:
         """One vector per text, as they came; each request gets so many seconds."""
@@ -227,20 +207,3 @@ def _unpacked(embedding: str | list[float]) -> Any:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
     return embedding
-
-
-def _checked(found: list[Any], count: int, dimensions: int | None, model: str) -> Floats:
-    """Unit vectors, or the reason why these are none."""
-    if len(found) != count:
-        raise BadAnswer(f"The embedder answers with {len(found)} vectors for {count} texts.")
-    wanted = dimensions or len(found[0])
-    for vector in found:
-        if len(vector) != wanted:
-            raise WrongDimensions(model, len(vector), wanted)
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
-        vectors = np.array(found, np.float64).astype(np.float32)
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    if not np.isfinite(norms).all() or not (norms > 0).all():
-        raise BadVector("The embedder answers with a vector that is zero or not finite.")
-    unit: Floats = (vectors / norms).astype(np.float32)
-    return unit

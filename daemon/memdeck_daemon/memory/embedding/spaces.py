@@ -23,24 +23,24 @@ from memdeck_daemon.infra.resilience.bulkhead import Overloaded
 from memdeck_daemon.infra.resilience.guard import Guard, Room
 from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.resilience.policies import OPENAI_API
+from memdeck_daemon.memory.embedding.endpoint import (
+    KNOWN,
+    LIBRARY,
+    LONGEST_QUERY,
+    QUERIES,
+    Embedder,
+    Endpoint,
+    configured,
+    provider_of,
+)
 from memdeck_daemon.memory.embedding.failures import EmbedderFailed, TextRefused, WrongDimensions
-from memdeck_daemon.memory.embedding.remote import LONGEST_QUERY, QUERIES, Endpoint, RemoteEmbedder
+from memdeck_daemon.memory.embedding.library import LibraryEmbedder, dimensions_of
+from memdeck_daemon.memory.embedding.remote import RemoteEmbedder
 from memdeck_daemon.memory.store import spaces as store
 from memdeck_daemon.memory.store.spaces import Space
 
 log = logging.getLogger(__name__)
 
-OPENAI: Final = "https://api.openai.com/v1"
-OPENAI_MODEL: Final = "text-embedding-3-small"
-KNOWN: Final = {
-    "text-embedding-3-small": 1536,
-    "text-embedding-3-large": 3072,
-    "text-embedding-ada-002": 1536,
-    "nomic-embed-text": 768,
-    "mxbai-embed-large": 1024,
-    "bge-m3": 1024,
-}
-"""Dimensions, for a first start while the embedder is away."""
 MOST_ASKED: Final = 900.0
 """Seconds of a Retry-After that are believed."""
 TRIAL: Final = "memdeck"
@@ -54,7 +54,7 @@ class Live:
     """A space with somebody who embeds for it."""
 
     space: Space
-    embedder: RemoteEmbedder
+    embedder: Embedder
     guard: Guard
     """Of its queries; the worker of the queue has its own bound and shares the breaker."""
 
@@ -75,40 +75,18 @@ def guard_of(clock: Clock, name: str, tell: Callable[[Breaker], None] = lambda _
     return Guard(name, OPENAI_API, (EmbedderFailed,), clock, room, tell=tell)
 
 
-def configured(settings: EmbeddingSettings) -> Endpoint | None:
-    """The remote embedder that the settings name; None: none.
-
-    Raises:
-        ConfigurationError: address and model do not go together.
-    """
-    url, model, key = settings.url, settings.model, settings.api_key
-    if url is None:
-        if not (key := key or settings.openai_api_key):
-            if model:
-                raise ConfigurationError(
-                    "MEMDECK_EMBEDDING_MODEL needs MEMDECK_EMBEDDING_URL (or OPENAI_API_KEY)."
-                )
-            return None
-        url, model = OPENAI, model or OPENAI_MODEL
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError("MEMDECK_EMBEDDING_URL must be an address like http://127.0.0.1:8080/v1.")
-    if parts.username or parts.password or parts.query:
-        raise ConfigurationError(
-            "MEMDECK_EMBEDDING_URL must hold no key; MEMDECK_EMBEDDING_API_KEY takes it."
-        )
-    if _provider(url) == "openai":
-        key = key or settings.openai_api_key
-        model = model or OPENAI_MODEL
-    if not model:
-        raise ConfigurationError("MEMDECK_EMBEDDING_URL needs MEMDECK_EMBEDDING_MODEL.")
-    return Endpoint(url.rstrip("/"), model, key, settings.timeout, settings.concurrency)
+async def _known(endpoint: Endpoint) -> int | None:
+    """The dimensions of a model, without asking for a vector."""
+    if provider_of(endpoint.url) == LIBRARY:
+        return await asyncio.to_thread(dimensions_of, endpoint.model)
+    return KNOWN.get(endpoint.model)
 
 
-def _provider(url: str) -> str:
-    """Part of a space's name. A server of one's own may move to another address and serve the same space."""
-    host = urlsplit(url).hostname or ""
-    return "openai" if host == "openai.com" or host.endswith(".openai.com") else "compatible"
+def embedder_at(endpoint: Endpoint, dimensions: int | None) -> Embedder:
+    """Somebody who embeds; `dimensions` None: as many as there are."""
+    if provider_of(endpoint.url) == LIBRARY:
+        return LibraryEmbedder(endpoint, dimensions)
+    return RemoteEmbedder(endpoint, dimensions)
 
 
 @dataclass(slots=True)
@@ -164,8 +142,8 @@ class Spaces:
         dimensions = await self._tried(endpoint)
         async with self.database.transaction() as connection:
             spaces = await store.listed(connection)
-            mine = [s for s in spaces if (s.provider, s.model) == (_provider(endpoint.url), endpoint.model)]
-            dimensions = dimensions or next((space.dimensions for space in mine), KNOWN.get(endpoint.model))
+            mine = [s for s in spaces if (s.provider, s.model) == (provider_of(endpoint.url), endpoint.model)]
+            dimensions = dimensions or next((space.dimensions for space in mine), await _known(endpoint))
             if dimensions is None:
                 raise ConfigurationError(
                     f"The embedder does not answer, so the dimensions of {endpoint.model} are not known: start it, "
@@ -188,7 +166,7 @@ class Spaces:
     async def _begin(self, connection: object, endpoint: Endpoint, dimensions: int) -> None:
         try:
             space = await store.create(
-                connection, _provider(endpoint.url), endpoint.model, dimensions, endpoint.url
+                connection, provider_of(endpoint.url), endpoint.model, dimensions, endpoint.url
             )
         except BadRequest as error:
             raise ConfigurationError(str(error)) from None
@@ -214,7 +192,7 @@ class Spaces:
         Raises:
             EmbedderFailed, TextRefused, TimeoutError: why there is none.
         """
-        embedder = RemoteEmbedder(endpoint, dimensions)
+        embedder = embedder_at(endpoint, dimensions)
         embedder.open()
         try:
             async with asyncio.timeout(seconds):
@@ -225,7 +203,7 @@ class Spaces:
     async def add(self, model: str, dimensions: int, url: str) -> Space:
         """A new space; it is filled in the background."""
         async with self.database.transaction() as connection:
-            space = await store.create(connection, _provider(url), model, dimensions, url)
+            space = await store.create(connection, provider_of(url), model, dimensions, url)
         await self.refresh()
         return space
 
@@ -268,7 +246,7 @@ class Spaces:
         if known is not None and known.space.url == row.url:
             known.space = row
             return known
-        embedder = RemoteEmbedder(self.endpoint_at(row.url, row.model), row.dimensions)
+        embedder = embedder_at(self.endpoint_at(row.url, row.model), row.dimensions)
         embedder.open()
         name = f"openai_api:{row.id}" if row.role == "candidate" else "openai_api"
         return Live(row, embedder, guard_of(self.clock, name, self._told))

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from memdeck_daemon.memory.embedding.endpoint import LONGEST, Endpoint
 from memdeck_daemon.memory.embedding.failures import (
     BadAnswer,
     BadVector,
@@ -19,7 +20,7 @@ from memdeck_daemon.memory.embedding.failures import (
     TextRefused,
     WrongDimensions,
 )
-from memdeck_daemon.memory.embedding.remote import LONGEST, Endpoint, RemoteEmbedder
+from memdeck_daemon.memory.embedding.remote import RemoteEmbedder
 
 Answer = tuple[int, Any]
 KEY = "sk-very-secret"
