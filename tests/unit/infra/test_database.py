@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
-from memdeck_daemon.infra.postgres.database import COME_BACK, Database
+from memdeck_daemon.infra.postgres.database import COME_BACK, Database, StatementRefused
 from memdeck_daemon.infra.resilience.guard import Guard, Room
 from memdeck_daemon.infra.resilience.policies import POSTGRESQL
 from tests.fakes.clock import ManualClock
@@ -63,9 +63,9 @@ def database() -> Database:
         (ConnectionResetError(SECRET), StoreLost),
         (TimeoutError(SECRET), StoreUnavailable),
         (asyncpg.DiskFullError(SECRET), DiskFull),
-        (asyncpg.CheckViolationError(SECRET), MemdeckError),
-        (asyncpg.UndefinedTableError(SECRET), MemdeckError),
-        (asyncpg.ProgramLimitExceededError(SECRET), MemdeckError),
+        (asyncpg.CheckViolationError(SECRET), StatementRefused),
+        (asyncpg.UndefinedTableError(SECRET), StatementRefused),
+        (asyncpg.ProgramLimitExceededError(SECRET), StatementRefused),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
