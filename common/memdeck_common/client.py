@@ -23,8 +23,10 @@ from memdeck_common.wire.health import DaemonFile, Health, Live, Ready
 from memdeck_common.wire.index import IndexStatus, RebuildStarted
 from memdeck_common.wire.keys import CreatedKey, Key, Keys, NewKey
 from memdeck_common.wire.memory import Done, Entities, HistoryEntry, Memory, Page, Receipt, SearchAnswer
+from memdeck_common.wire.platform import EventRecord
 from memdeck_common.wire.sessions import Context, Trace
 from memdeck_common.wire.spaces import Comparison, Force, NewSpace, Space, Spaces
+from memdeck_common.wire.spool import ReplayStarted, ReplayWanted, SpoolStatus
 
 Answer = TypeVar("Answer")
 FEED_SILENCE = 5.0
@@ -199,6 +201,35 @@ class Client:
     async def rebuild_index(self) -> RebuildStarted:
         """Have the lexical index built anew in the background."""
         return await self._call("POST", "/ops/index/rebuild", RebuildStarted)
+
+    async def spool(self) -> SpoolStatus:
+        """Writes that wait on the disk, and those that were set aside."""
+        return await self._call("GET", "/ops/spool", SpoolStatus)
+
+    async def replay_spool(self, *, parked: bool = False) -> ReplayStarted:
+        """Have what waits carried out now; with `parked` also what was set aside."""
+        return await self._call("POST", "/ops/spool/replay", ReplayStarted, ReplayWanted(parked=parked))
+
+    async def export_spool(self) -> AsyncIterator[bytes]:
+        """Everything in the spool, a line of JSON each (`wire.spool.ExportedWrite`)."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0, sock_read=FEED_SILENCE)
+        try:
+            async with self._open().get(
+                self.address.url + "/ops/spool/export", timeout=timeout, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:  # noqa: PLR2004
+                    raise _refusal(answer.status, await answer.read())
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield line + b"\n"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(self.address.url, error) from None
+
+    async def receipt(self, receipt_id: str) -> EventRecord:
+        """What became of a write, message by message."""
+        return await self._call("GET", f"/v1/receipts/{_part(receipt_id)}", EventRecord)
 
     async def spaces(self) -> Spaces:
         """Embedding spaces and how much they hold."""

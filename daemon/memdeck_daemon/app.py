@@ -140,6 +140,7 @@ async def running(
                 probes.postgres_probe(pulse.ping, lambda: PoolUsage.of(pool), telemetry.latencies),
                 probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
                 memory.projection.look,
+                memory.spool.look,
                 probes.disk_probe(home.root),
                 *(probes.store_probe(name, store) for name, store in beside.named.items()),
                 caches.cache_probe(tiers, telemetry.metrics_registry, clock.monotonic),
@@ -147,7 +148,9 @@ async def running(
             lambda: probes.counts(memory.service.totals, home.root),
             memory.writer.take_batches,
             lambda: [guard.breaker, *beside.breakers(), *memory.desk.spaces.breakers()],
+            memory.spool.missing,
         )
+        telemetry.metrics_registry.spool.read = memory.spool.depths
         await telemetry.tick()
 
         tasks = await stack.enter_async_context(Tasks(failed))
@@ -169,6 +172,7 @@ async def running(
             session_memory=memory.sessions,
             lexical_index=memory.projection,
             spaces=memory.desk,
+            spool=memory.spool,
         )
         addresses = await stack.enter_async_context(listen(application, settings.server, telemetry))
         telemetry.url = addresses.url

@@ -10,6 +10,7 @@ from typing import Protocol
 from memdeck_common.wire.feed import Caller, Mode
 from memdeck_common.wire.health import Health, Live, Ready
 from memdeck_common.wire.spaces import Comparison, NewSpace, Space, Spaces
+from memdeck_common.wire.spool import ReplayStarted, SpoolStatus
 
 
 class Telemetry(Protocol):
@@ -39,6 +40,19 @@ class Telemetry(Protocol):
 
     def metrics(self) -> tuple[bytes, str]:
         """The Prometheus exposition and its content type."""
+
+
+class SpoolOperations(Protocol):
+    """What people do with writes that wait on the disk."""
+
+    async def status(self) -> SpoolStatus:
+        """What waits, and what was set aside."""
+
+    async def start_replay(self, *, parked: bool) -> ReplayStarted:
+        """Carry it out now; with `parked` also what was set aside. SpoolFull."""
+
+    def export(self) -> AsyncIterator[bytes]:
+        """Everything that it holds, a line of JSON each."""
 
 
 class SpaceOperations(Protocol):

@@ -24,6 +24,7 @@ from tests.fakes.key_store import FakeKeyStore
 from tests.fakes.memory_service import FakeMemoryService
 from tests.fakes.session_service import FakeIndex, FakeSessionService
 from tests.fakes.spaces import FakeSpaces
+from tests.fakes.spool import FakeSpool
 from tests.fakes.telemetry import FakeTelemetry
 
 
@@ -57,6 +58,7 @@ class Api:
     metrics_url: str = ""
     telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
     home: Home | None = None
+    spool: FakeSpool = field(default_factory=FakeSpool)
 
     async def call(
         self,
@@ -125,7 +127,7 @@ async def served_with(
     answers: Answers | None = None,
 ) -> AsyncIterator[Api]:
     """The API with these parts while the block runs."""
-    clock, telemetry = SystemClock(), FakeTelemetry()
+    clock, telemetry, spool = SystemClock(), FakeTelemetry(), FakeSpool()
     identity = SystemIdentity(clock)
     access = Access(settings.server, settings.home, store or FakeKeyStore(), clock, identity)
     await access.load()
@@ -140,7 +142,8 @@ async def served_with(
         session_memory=FakeSessionService(memory, clock, identity),
         lexical_index=FakeIndex(),
         spaces=FakeSpaces(),
+        spool=spool,
     )
     admin = settings.home.admin_key.read_text().strip()
     async with serve(app, settings.server, telemetry) as addresses, aiohttp.ClientSession() as session:
-        yield Api(addresses.url, admin, session, addresses.metrics_url, telemetry, settings.home)
+        yield Api(addresses.url, admin, session, addresses.metrics_url, telemetry, settings.home, spool)

@@ -221,7 +221,7 @@ class FakeMemoryService:
         outcomes = tuple(Outcome(Event.DELETE, memory.text, memory.id) for memory in gone)
         return self._keep(receipt_id, kind, caller, outcomes, len(gone))
 
-    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None]:
+    async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None] | Receipt:
         """Revert the last change."""
         entries = [e for e in self._log if e.subject.id == memory_id]
         if not entries or not caller.reach.covers(entries[-1].subject.identifiers):

@@ -1,6 +1,18 @@
 """All commands, in the order of `memdeck --help`."""
 
-from memdeck_console.cli import doctor, index, keys, memories, removal, spaces, status, transfer, up, version
+from memdeck_console.cli import (
+    doctor,
+    index,
+    keys,
+    memories,
+    removal,
+    spaces,
+    spool,
+    status,
+    transfer,
+    up,
+    version,
+)
 
 COMMANDS = (
     *up.COMMANDS,
@@ -11,6 +23,7 @@ COMMANDS = (
     *keys.COMMANDS,
     *index.COMMANDS,
     *spaces.COMMANDS,
+    *spool.COMMANDS,
     *doctor.COMMANDS,
     *version.COMMANDS,
 )

@@ -21,8 +21,9 @@ from memdeck_daemon.api.mem0 import legacy, oss, oss_server, platform, project, 
 from memdeck_daemon.api.memories import Index, Memories, Sessions
 from memdeck_daemon.api.ops import feed, health, index, keys
 from memdeck_daemon.api.ops import spaces as space_routes
+from memdeck_daemon.api.ops import spool as spool_routes
 from memdeck_daemon.api.parts import Parts
-from memdeck_daemon.ports import SpaceOperations, Telemetry
+from memdeck_daemon.ports import SpaceOperations, SpoolOperations, Telemetry
 
 TABLES: Final = (
     oss,
@@ -38,6 +39,7 @@ TABLES: Final = (
     keys,
     index,
     space_routes,
+    spool_routes,
 )
 MOVED: Final = 307
 
@@ -53,6 +55,7 @@ def build_application(
     session_memory: Sessions,
     lexical_index: Index,
     spaces: SpaceOperations,
+    spool: SpoolOperations,
 ) -> web.Application:
     """The API over these parts; `http.server.serve` puts it on its ports."""
     requests = RequestLog(clock)
@@ -62,6 +65,7 @@ def build_application(
         sessions=session_memory,
         index=lexical_index,
         spaces=spaces,
+        spool=spool,
         access=access,
         telemetry=telemetry,
         requests=requests,

@@ -7,7 +7,7 @@ from memdeck_daemon.api.access.access import Access
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.memories import Index, Memories, Sessions
-from memdeck_daemon.ports import SpaceOperations, Telemetry
+from memdeck_daemon.ports import SpaceOperations, SpoolOperations, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Parts:
     telemetry: Telemetry
     requests: RequestLog
     spaces: SpaceOperations
+    spool: SpoolOperations
     answers: Answers | None = None
     """Search answers that are kept; None keeps none."""
 

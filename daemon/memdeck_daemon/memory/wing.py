@@ -35,6 +35,7 @@ from memdeck_daemon.memory.sessions.budget import TokenCounter
 from memdeck_daemon.memory.sessions.service import SessionService
 from memdeck_daemon.memory.sessions.warming import Warming
 from memdeck_daemon.memory.sessions.windows import KeptWindows, OwnShelf
+from memdeck_daemon.memory.spool.desk import SpoolDesk
 from memdeck_daemon.memory.spool.journal import Journal
 from memdeck_daemon.memory.spool.parked import Parked
 from memdeck_daemon.memory.spool.replay import Replay
@@ -56,7 +57,7 @@ class Wing:
     projection: LexicalProjection
     desk: SpacesDesk
     filler: Filler
-    replay: Replay
+    spool: SpoolDesk
     background: dict[str, Callable[[], Coroutine[Any, Any, None]]]
     """What has to run as long as requests are served, by name."""
 
@@ -133,7 +134,17 @@ async def opened(
             "warming": warming.run,
             "purge": partial(purge.run, database, settings.undo_hours, sessions.purge),
         }
-        yield Wing(service, sessions, generations, writer, projection, desk, filler, replay, background)
+        yield Wing(
+            service,
+            sessions,
+            generations,
+            writer,
+            projection,
+            desk,
+            filler,
+            SpoolDesk(replay, clock),
+            background,
+        )
 
 
 async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes | None) -> Spool:

@@ -202,7 +202,7 @@ async def opened(
                 database,
                 folder,
                 wing.desk,
-                wing.replay,
+                wing.spool.replay,
             )
     finally:
         await asyncio.wait_for(connections.close(), 10)

@@ -147,6 +147,10 @@ class Journal:
         key = _key_of(new)
         return self._keys.get(key) if key else None
 
+    def receipts(self) -> list[uuid.UUID]:
+        """The receipts of all writes that wait, in order."""
+        return list(self._places)
+
     async def find(self, receipt_id: uuid.UUID) -> AnyIntent | None:
         """A write that waits; None: there is none (any more)."""
         kept = self._places.get(receipt_id)

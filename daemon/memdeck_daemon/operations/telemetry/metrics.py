@@ -14,6 +14,7 @@ from memdeck_common.wire.feed import Counts
 from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.operations.telemetry.calls import CallCollector
 from memdeck_daemon.operations.telemetry.resilience import ResilienceCollector
+from memdeck_daemon.operations.telemetry.spool import SpoolCollector
 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 LAGS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -33,6 +34,8 @@ class Metrics:
         reg.register(self.calls)
         self.resilience = ResilienceCollector(modes)
         reg.register(self.resilience)
+        self.spool = SpoolCollector()
+        reg.register(self.spool)
         self.query_duration = Histogram(
             "mem0_query_duration_seconds",
             "Time that a request held a database connection.",

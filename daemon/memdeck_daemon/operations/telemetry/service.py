@@ -51,6 +51,7 @@ class Telemetry:
         self._probes: Sequence[Probe] = ()
         self._counts: Callable[[], Awaitable[Counts]] | None = None
         self._batches: Callable[[], Sequence[int]] = list
+        self._waits: Callable[[], Sequence[str]] = list
         self.latencies = Latencies(self._epoch)
         self.metrics_registry = Metrics(SLO_MS, modes)
         self.tail = LogTail(self._epoch)
@@ -71,8 +72,13 @@ class Telemetry:
         counts: Callable[[], Awaitable[Counts]],
         batches: Callable[[], Sequence[int]],
         breakers: Callable[[], Sequence[Breaker]] = list,
+        waits: Callable[[], Sequence[str]] = list,
     ) -> None:
-        """What to look at: services in fleet order, how much there is, sizes of write batches since the last call."""
+        """What to look at: services in fleet order, how much there is, sizes of write batches since the last call.
+
+        `waits`: what readiness waits for beside the services, in words.
+        """
+        self._waits = waits
         self.metrics_registry.resilience.breakers = breakers
         self._probes, self._counts, self._batches = services, counts, batches
 
@@ -120,12 +126,13 @@ class Telemetry:
         return Live(boot_id=self._boot.boot_id)
 
     def ready(self) -> Ready:
-        """Whether requests can be served: the database answers."""
+        """Whether requests can be served: the database answers, and what waited for it is done."""
         missing = [
             f"{service.name}: {service.note or 'no answer'}"
             for service in self._vitals.services
             if service.state == "crit"
         ]
+        missing += self._waits()
         return Ready(status="not_ready" if missing else "ready", missing=missing)
 
     def metrics(self) -> tuple[bytes, str]:
