@@ -162,12 +162,15 @@ class Unavailable(MemdeckError):
     """A part that this request needs is not available right now; try again shortly."""
 
     code, status = "unavailable", 503
+    part: ClassVar[str] = ""
+    """What was missing, by the name that answers use in `degraded`."""
 
 
 class StoreUnavailable(Unavailable):
     """The database does not answer; nothing was stored. Try again shortly; `memdeck doctor` says what is wrong."""
 
     code = "store_unavailable"
+    part = "postgres"
 
 
 class StoreLost(StoreUnavailable):
@@ -190,12 +193,14 @@ class SpoolFull(Unavailable):
     """The database does not answer and the spool has no room left: nothing was stored. Try again later."""
 
     code = "spool_full"
+    part = "spool"
 
 
 class DiskFull(Unavailable):
     """The disk is full: nothing was stored. Free some space; reads go on meanwhile."""
 
     code, status = "disk_full", 507
+    part = "disk"
 
 
 class DaemonUnreachable(MemdeckError):

@@ -132,7 +132,13 @@ async def running(
         )
         stack.push_async_callback(tiers.close)
         ground = f"ranking {fusion.VERSION}, threshold {settings.memory.default_threshold}, space "
-        answers = Answers(tiers, memory.generations, clock, lambda: f"{ground}{memory.desk.spaces.searched}")
+        answers = Answers(
+            tiers,
+            memory.generations,
+            clock,
+            lambda: f"{ground}{memory.desk.spaces.searched}",
+            memory.unverified,
+        )
         started = boot.started_at.timestamp()
         telemetry.watch(
             [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memdeck_common.clock import SystemClock, SystemIdentity
+from memdeck_common.errors import StoreUnavailable
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.infra.caching.l1 import L1
 from memdeck_daemon.infra.caching.tiered import Stamp, Tiered
@@ -27,6 +28,10 @@ class Validity:
     counters: dict[str, int] = field(default_factory=dict)
     known: bool = True
     readable: bool = True
+    away: bool = False
+    """The database does not answer."""
+    contradiction: bool = False
+    away_since: float = 0.0
 
     def current(self, names: Sequence[Identifier]) -> Stamp | None:
         """From memory, unless it has to be read."""
@@ -34,7 +39,23 @@ class Validity:
 
     async def read(self, names: Sequence[Identifier]) -> Stamp | None:
         """From the database."""
+        if self.away:
+            raise StoreUnavailable
         return tuple(self.counters.get(str(name), 0) for name in names) if self.readable else None
+
+    def latest(self, names: Sequence[Identifier]) -> Stamp | None:
+        """What was last known."""
+        return tuple(self.counters.get(str(name), 0) for name in names)
+
+    def since(self) -> float:
+        """When it went away."""
+        return self.away_since
+
+    def contradicted(self, names: Sequence[Identifier], answer: bytes) -> bool:
+        """Whether a write that waits says otherwise."""
+        assert names
+        assert answer.startswith((b"{", b"["))
+        return self.contradiction
 
 
 class CountingMemory(FakeMemoryService):
@@ -42,10 +63,13 @@ class CountingMemory(FakeMemoryService):
 
     searches = 0
     degraded: tuple[str, ...] = ()
+    away: bool = False
 
     async def search(self, *arguments: Any, **rest: Any) -> Found:
         """As the fake does it."""
         self.searches += 1
+        if self.away:
+            raise StoreUnavailable
         return replace(await super().search(*arguments, **rest), degraded=self.degraded)
 
 
@@ -57,6 +81,11 @@ class Kept:
     memory: CountingMemory
     validity: Validity
     clock: ManualClock
+
+    def cut(self) -> None:
+        """The database goes away."""
+        self.validity.known, self.validity.away = False, True
+        self.memory.away, self.validity.away_since = True, self.clock.monotonic()
 
     async def ask(self, body: Any = None, *, path: str = "/search", key: str | None = None) -> Answer:
         return await self.api.call("POST", path, body or ASK, key=key)
@@ -74,9 +103,10 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
     clock, system = ManualClock(), SystemClock()
     memory, validity = CountingMemory(system, SystemIdentity(system)), Validity()
     tiers = Tiered(L1(1 << 20, 1e9, clock), None, "test:")
-    answers = Answers(tiers, validity, clock, lambda: "ground")
+    answers = Answers(tiers, validity, clock, lambda: "ground", validity)
     async with served_with(settings_of(tmp_path), memory, answers=answers) as api:
         await api.add("Alice drinks tea.", user_id="alice")
+        validity.away_since = clock.monotonic()
         yield Kept(api, memory, validity, clock)
     await tiers.close()
 
@@ -168,3 +198,54 @@ async def test_an_agent_is_part_of_the_question(kept: Kept) -> None:
     body = {"query": "tea"}
     paths = [f"/v1/agents/{name}/query_memory" for name in ("a", "b", "a")]
     assert ["miss", "miss", "hit"] == [await kept.source(body, path=path) for path in paths]
+
+
+async def test_without_the_database_kept_answers_are_given_as_unverified(kept: Kept) -> None:
+    """In header and body, byte for byte asked or not, in objects and in lists; never as fresh."""
+    assert "miss" == await kept.source()
+    assert "miss" == await kept.source(path="/v1/memories/search/")
+    kept.cut()
+    for body in (ASK, ASK, {**ASK, "query": " tea "}):
+        answer = await kept.ask(body)
+        assert (200, "unverified") == (answer.status, answer.headers["Memdeck-Cache"])
+        assert ("postgres", ["postgres"]) == (answer.headers["Memdeck-Degraded"], answer.body["degraded"])
+        assert ["Alice drinks tea."] == [hit["memory"] for hit in answer.body["results"]]
+    listed = await kept.ask(path="/v1/memories/search/")
+    assert ("postgres", 1) == (listed.headers["Memdeck-Degraded"], len(listed.body))
+
+
+async def test_without_the_database_nothing_else_is_answered(kept: Kept) -> None:
+    """503, when to come back, and what was missing."""
+    await kept.ask()
+    kept.cut()
+    for body in ({**ASK, "query": "coffee"}, {**ASK, "explain": True}):
+        answer = await kept.ask(body)
+        assert (503, "store_unavailable") == (answer.status, answer.code)
+        assert ("1", "postgres") == (answer.headers["Retry-After"], answer.headers["Memdeck-Degraded"])
+
+
+@pytest.mark.parametrize("reason", ["newer", "contradiction", "old"])
+async def test_an_answer_that_something_is_known_against_is_not_given(kept: Kept, reason: str) -> None:
+    """A later write, one that waits in the spool, or its age when the database went away."""
+    await kept.ask()
+    if reason == "old":
+        kept.clock.advance(2e9)
+    kept.cut()
+    if reason == "newer":
+        kept.validity.counters["user:alice"] = 7
+    kept.validity.contradiction = reason == "contradiction"
+    assert 503 == (await kept.ask()).status
+
+
+async def test_an_answer_does_not_age_while_the_database_is_away(kept: Kept) -> None:
+    """Nothing can be committed meanwhile."""
+    await kept.ask()
+    kept.cut()
+    kept.clock.advance(2e9 % DAY)
+    assert "unverified" == await kept.source()
+
+
+async def test_every_answer_says_what_it_was_made_without(kept: Kept) -> None:
+    """Nothing, most of the time."""
+    for method, path in (("GET", "/health"), ("GET", "/nowhere"), ("POST", "/search"), ("GET", "/ops/keys")):
+        assert "" == (await kept.api.call(method, path, None)).headers["Memdeck-Degraded"]

@@ -2,7 +2,8 @@
 
 Owns what makes two searches the same one, and the short way of a request whose very bytes have been seen before: it is
 answered without being decoded. Whether a kept answer still holds is memory's business (`Validity`), and who may ask is
-checked on every request before any of this. Not kept: explained answers (they hold timings), degraded ones, and those of
+checked on every request before any of this. While the database does not answer, a kept answer is given as unverified unless
+something is known against it. Not kept: explained answers (they hold timings), degraded ones, and those of
 filters with an alternative that names no identifier.
 """
 
@@ -31,6 +32,7 @@ LONGEST: Final = 1_024
 DEGRADED: Final = "Memdeck-Degraded"
 HIT: Final = {"Memdeck-Cache": "hit", DEGRADED: ""}
 MISS: Final = {"Memdeck-Cache": "miss"}
+UNVERIFIED: Final = {"Memdeck-Cache": "unverified", DEGRADED: StoreUnavailable.part}
 
 Names = tuple[Identifier, ...]
 Make = Callable[[], Awaitable[Reply]]
@@ -44,6 +46,19 @@ class Validity(Protocol):
 
     async def read(self, names: Sequence[Identifier]) -> Stamp | None:
         """The stamp of these names from the database; None: nothing may be kept or reused now."""
+
+
+class Doubt(Protocol):
+    """What tells whether an answer may be given although nobody can verify it: `memory.unverified.Unverified`."""
+
+    def latest(self, names: Sequence[Identifier]) -> Stamp | None:
+        """The newest stamp that is known of these names; None: nothing is known."""
+
+    def since(self) -> float:
+        """The moment (monotonic seconds) from which on nothing could be verified."""
+
+    def contradicted(self, names: Sequence[Identifier], answer: bytes) -> bool:
+        """Whether a write that has not been carried out says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +79,19 @@ class Asked:
 class Answers:
     """Kept answers of one daemon."""
 
-    def __init__(self, tiered: Tiered, validity: Validity, clock: Clock, ground: Callable[[], str]) -> None:
-        """`ground`: what else answers depend on right now, as text: space, version of the ranking, default threshold."""
+    def __init__(
+        self,
+        tiered: Tiered,
+        validity: Validity,
+        clock: Clock,
+        ground: Callable[[], str],
+        doubt: Doubt | None = None,
+    ) -> None:
+        """`ground`: what else answers depend on right now, as text: space, version of the ranking, default threshold.
+
+        Without a `doubt` nothing is given that cannot be verified.
+        """
+        self._doubt = doubt
         self._tiered, self._validity, self._clock, self._ground = tiered, validity, clock, ground
         self._seen: OrderedDict[tuple[str, Reach, bytes], tuple[bytes, Names]] = OrderedDict()
         self._day = 0
@@ -96,12 +122,25 @@ class Answers:
             return await make()
         names = tuple(sorted({name for branch in branches for name in branch}, key=str))
         digest = self._digest(asked)
-        stamp = self._validity.current(names) or await self._read(names)
         self._remember((call.raw_path, reach, call.raw), (digest, names))
-        if stamp is None:
-            return await make()
-        made, source = await self._tiered.get(digest, stamp, lambda: _made(make))
+        try:
+            stamp = self._validity.current(names) or await self._validity.read(names)
+            if stamp is None:
+                return await make()
+            made, source = await self._tiered.get(digest, stamp, lambda: _made(make))
+        except StoreUnavailable:
+            if (found := await self._unverified(digest, names)) is None:
+                raise
+            return Reply(raw=found, headers=UNVERIFIED)
         return _reply(made, source, reduced=self._tiered.reduced)
+
+    async def _unverified(self, digest: bytes, names: Names) -> bytes | None:
+        """A kept answer that may still hold, marked."""
+        latest = self._doubt.latest(names) if self._doubt is not None else None
+        if self._doubt is None or latest is None:
+            return None
+        found = await self._tiered.unverified(digest, latest, self._doubt.since())
+        return None if found is None or self._doubt.contradicted(names, found) else _marked(found)
 
     async def _read(self, names: Names) -> Stamp | None:
         with suppress(StoreUnavailable):  # the search itself finds out, and says so
@@ -138,6 +177,14 @@ class Answers:
 async def answered(answers: Answers | None, call: Call[Any, Any], asked: Asked, make: Make) -> Reply:
     """The answer of a search; without kept answers it is made each time."""
     return await make() if answers is None else await answers.reply(call, asked, make)
+
+
+def _marked(answer: bytes) -> bytes:
+    """An answer that says in its body, where that is an object, that it was made without the database."""
+    body = msgspec.json.decode(answer)
+    if not isinstance(body, dict):
+        return answer
+    return msgspec.json.encode(body | {"degraded": [StoreUnavailable.part]})
 
 
 async def _made(make: Make) -> Made:

@@ -36,6 +36,7 @@ class GraphUnavailable(Unavailable):
     """The graph store does not answer; try again shortly."""
 
     code = "graph_unavailable"
+    part = "neo4j"
 
 
 class Neo4j:

@@ -33,6 +33,7 @@ class QdrantUnavailable(Unavailable):
     """Qdrant does not answer; try again shortly."""
 
     code = "qdrant_unavailable"
+    part = "qdrant"
 
 
 class Qdrant:

@@ -38,6 +38,7 @@ class RedisAway(Unavailable):
     """Redis does not answer."""
 
     code = "redis_unavailable"
+    part = "redis"
 
 
 def address_of(url: str, token: str | None) -> str:

@@ -89,6 +89,9 @@ class Generations:
         self._trusted_until = -math.inf
         self._lineage: int | None = None
         self._known: OrderedDict[Identifier, int] = OrderedDict()
+        self._latest: OrderedDict[Identifier, int] = OrderedDict()
+        """What was last learnt of a counter, whether or not it may be relied on."""
+        self._latest_lineage: int | None = None
         self._pending: Tally[Identifier] = Tally()
         self._suspect: set[Identifier] = set()
         # Reads under way: what has been learnt of their names meanwhile. A generation is at least that; infinite: what
@@ -131,6 +134,12 @@ class Generations:
             found.append(generation)
         return tuple(found)
 
+    def latest(self, names: Sequence[Identifier]) -> Stamp | None:
+        """What was last learnt of these names, which may be outdated: no answer from before it holds any more."""
+        if self._latest_lineage is None:
+            return None
+        return (self._latest_lineage, *(self._latest.get(name, 0) for name in names))
+
     async def read(self, names: Sequence[Identifier]) -> Stamp | None:
         """The stamp of these names from the database; None: it cannot be told now, nothing may be kept or reused.
 
@@ -157,6 +166,9 @@ class Generations:
         self, lineage: uuid.UUID, values: dict[Identifier, int], read: dict[Identifier, float], terms: int
     ) -> Stamp | None:
         number = lineage.int & ((1 << LINEAGE_BITS) - 1)
+        self._latest_lineage = number
+        for name, value in values.items():
+            self._note(name, value)
         if not self._owns():
             return (number, *values.values())
         if terms != self._terms:
@@ -169,6 +181,11 @@ class Generations:
         for name, value in values.items():
             self._keep(name, value)
         return (number, *values.values())
+
+    def _note(self, name: Identifier, generation: int) -> None:
+        self._latest[name] = max(generation, self._latest.pop(name, 0))
+        while len(self._latest) > NAMES:
+            self._latest.popitem(last=False)
 
     def _keep(self, name: Identifier, generation: int) -> None:
         self._known[name] = generation
@@ -223,6 +240,7 @@ class Generations:
     def _learn(self, found: Sequence[counters.Counter]) -> None:
         for counter in found:
             name, generation = counter.identifier, counter.generation
+            self._note(name, generation)
             for read in self._reads:
                 if name in read:
                     read[name] = max(read[name], generation)
@@ -302,7 +320,7 @@ class Generations:
             self._wake.clear()
             asked = self._clock.monotonic()
             seen = await ownership.look(connection, timeout=LEASE)
-            self._lineage = seen.lineage.int & ((1 << LINEAGE_BITS) - 1)
+            self._lineage = self._latest_lineage = seen.lineage.int & ((1 << LINEAGE_BITS) - 1)
             called_meanwhile, self._called = self._called, False
             if seen.company or seen.waiting or called_meanwhile:
                 alone_since = self._clock.monotonic()

@@ -41,6 +41,7 @@ from memdeck_daemon.memory.spool.parked import Parked
 from memdeck_daemon.memory.spool.replay import Replay
 from memdeck_daemon.memory.spool.segments import Segments
 from memdeck_daemon.memory.spool.service import Spool
+from memdeck_daemon.memory.unverified import Unverified
 from memdeck_daemon.memory.upkeep import purge
 from memdeck_daemon.memory.writer import Writer
 from memdeck_daemon.memory.writing import Writing
@@ -58,6 +59,7 @@ class Wing:
     desk: SpacesDesk
     filler: Filler
     spool: SpoolDesk
+    unverified: Unverified
     background: dict[str, Callable[[], Coroutine[Any, Any, None]]]
     """What has to run as long as requests are served, by name."""
 
@@ -95,7 +97,8 @@ async def opened(
     async with AsyncExitStack() as stack:
         index = LexicalIndex(folder)
         stack.callback(index.close)
-        spaces = Spaces(database, embedding or EmbeddingSettings(), clock, modes or Modes(clock))
+        modes = modes or Modes(clock)
+        spaces = Spaces(database, embedding or EmbeddingSettings(), clock, modes)
         stack.push_async_callback(spaces.close)
         await spaces.open()
         queries = Queries(spaces, observe, clock.monotonic, shared)
@@ -143,14 +146,15 @@ async def opened(
             desk,
             filler,
             SpoolDesk(replay, clock),
+            Unverified(generations, spool.journal, modes),
             background,
         )
 
 
-async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes | None) -> Spool:
+async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes) -> Spool:
     journal = Journal(Segments(folder), Parked(folder / "parked"), limit)
     stack.push_async_callback(journal.close)
-    spool = Spool(journal, clock, (lambda full: modes.spool(full=full)) if modes else (lambda _: None))
+    spool = Spool(journal, clock, lambda full: modes.spool(full=full))
     try:
         await spool.open()
     except OSError as error:

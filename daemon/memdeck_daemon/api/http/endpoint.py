@@ -1,6 +1,7 @@
 """The one wrapper around every handler: authenticate, limit, decode, run within the deadline, make the envelope.
 
-Owns the order of these steps and what every answer carries (`X-Request-ID`, `Memdeck-Mode`, rate-limit headers). It is
+Owns the order of these steps and what every answer carries (`X-Request-ID`, `Memdeck-Mode`, `Memdeck-Degraded`, rate-limit
+headers). It is
 the hot path of the daemon: no middlewares, no `web.json_response` (which halves the throughput), bodies encoded once.
 """
 
@@ -9,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +23,7 @@ from memdeck_common.settings import Server
 from memdeck_daemon.api.access.access import Access
 from memdeck_daemon.api.access.limits import Allowance
 from memdeck_daemon.api.access.principals import NOBODY, Principal
-from memdeck_daemon.api.answers import Answers
+from memdeck_daemon.api.answers import DEGRADED, Answers
 from memdeck_daemon.api.http import decoding
 from memdeck_daemon.api.http.admission import Admission
 from memdeck_daemon.api.http.hosts import Hosts
@@ -29,6 +31,7 @@ from memdeck_daemon.api.http.refusals import JSON, BodyTimeout, DeadlineExceeded
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Reply, Route, Stream
 from memdeck_daemon.infra.resilience import deadline
+from memdeck_daemon.infra.resilience.retry import Retries
 from memdeck_daemon.ports import Telemetry
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,8 @@ LONG_WORK: Final = 900.0
 """Seconds for what may concern a million memories; it goes on in parts that are short each."""
 HANDED_DOWN: Final = 0.95
 """Share of the time that the calls of a request get; the rest is for saying what failed."""
+READS: Final = frozenset({"search", "list", "context"})
+"""Operations that change nothing, also where they are asked for with POST."""
 _NO_BODY: Final = frozenset({"GET", "HEAD"})
 
 
@@ -57,6 +62,7 @@ class Border:
     hosts: Hosts
     admission: Admission
     answers: Answers | None = None
+    retries: Retries = field(default_factory=Retries)
     streams: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Answers that go on; the server ends them when it stops."""
     new_request_id: Callable[[], str] = new_request_id
@@ -80,6 +86,7 @@ class Endpoint:
         self._border = border
         self._decoder = msgspec.json.Decoder(route.body, strict=False) if route.body else None
         self._deadline = LONG_WORK if route.operation in LONG else border.settings.request_timeout
+        self._repeats = route.method == "GET" or route.operation in READS
         # What people look at when the daemon has too much to do must not wait in line.
         self._queues = route.need != "public" and route.dialect != "ops"
 
@@ -163,9 +170,14 @@ class Endpoint:
 
     async def _handled(self, call: Call[Any, Any]) -> Any:
         if not self._queues:
-            return await self._route.handler(call)
+            return await self._tried(call)
         async with self._border.admission:
+            return await self._tried(call)
+
+    async def _tried(self, call: Call[Any, Any]) -> Any:
+        if not self._repeats:
             return await self._route.handler(call)
+        return await self._border.retries.call(lambda: self._route.handler(call))
 
     def _admitted(self, request: web.Request, passage: _Passage) -> Principal:
         self._border.hosts.check(request.headers)
@@ -200,17 +212,21 @@ class Endpoint:
             raw, content_type = value, route.content_type
         if raw is None:
             raw = msgspec.json.encode(value)
+        if status == HTTPStatus.ACCEPTED and route.queued is not None:
+            headers[DEGRADED] = errors.StoreUnavailable.part
         headers[hdrs.CONTENT_TYPE] = content_type
         return web.Response(body=raw, status=status, headers=headers)
 
     def _refusal(self, error: errors.MemdeckError, passage: _Passage) -> web.Response:
         status, body, headers = envelope(error, self._route.dialect, passage.id)
+        if isinstance(error, errors.Unavailable):
+            headers[DEGRADED] = error.part
         return web.Response(
             body=body, status=status, headers=self._headers(passage) | headers | {hdrs.CONTENT_TYPE: JSON}
         )
 
     def _headers(self, passage: _Passage) -> dict[str, str]:
-        headers = {"X-Request-ID": passage.id, "Memdeck-Mode": self._border.telemetry.mode}
+        headers = {"X-Request-ID": passage.id, "Memdeck-Mode": self._border.telemetry.mode, DEGRADED: ""}
         if (allowance := passage.allowance) is not None:
             headers["X-RateLimit-Limit"] = str(allowance.limit)
             headers["X-RateLimit-Remaining"] = str(allowance.remaining)

@@ -48,6 +48,11 @@ class L1(Generic[Stamp]):
         self._entries.move_to_end(key)
         return entry[2]
 
+    def peek(self, key: bytes, since: float) -> tuple[Stamp, bytes] | None:
+        """The value with whatever stamp it has, unless it was too old already at `since` (monotonic seconds)."""
+        entry = self._entries.get(key)
+        return None if entry is None or entry[0] <= since else (entry[1], entry[2])
+
     def put(self, key: bytes, stamp: Stamp, value: bytes) -> None:
         """Keep a value, unless it is too large."""
         self.discard(key)

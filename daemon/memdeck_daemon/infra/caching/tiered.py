@@ -83,6 +83,23 @@ class Tiered:
         # Shielded: when one of several who wait gives up, the others still want it.
         return await asyncio.shield(flight)
 
+    async def unverified(self, key: bytes, latest: Stamp, since: float) -> bytes | None:
+        """The value as far as it is known to hold: made from counters no older than `latest`, kept at `since`.
+
+        For when nobody can tell the counters; `since`: monotonic seconds at which that began.
+        """
+        near = self.l1.peek(key, since)
+        if near is not None and _as_new(near[0], latest):
+            return near[1]
+        kept = await self._redis.get(self._name(key, latest)) if self._redis is not None else None
+        if kept is None:
+            return None
+        stamp, value = _unpacked(kept)
+        return value if _as_new(stamp, latest) else None
+
+    def _name(self, key: bytes, stamp: Stamp) -> str:
+        return f"{self._prefix}{stamp[0]:x}:{key.hex()}"
+
     def _landed(self, key: bytes, stamp: Stamp, task: asyncio.Task[tuple[Made, Source]]) -> None:
         self._flights.pop((key, stamp), None)
         if not task.cancelled():
@@ -91,7 +108,7 @@ class Tiered:
     async def _fly(
         self, key: bytes, stamp: Stamp, make: Callable[[], Awaitable[Made]]
     ) -> tuple[Made, Source]:
-        name = f"{self._prefix}{stamp[0]:x}:{key.hex()}"
+        name = self._name(key, stamp)
         if self._redis is not None and (kept := await self._redis.get(name)) is not None:
             head = _packed(stamp)
             if kept.startswith(head):
@@ -125,3 +142,18 @@ class Tiered:
 
 def _packed(stamp: Stamp) -> bytes:
     return struct.pack(f">H{len(stamp)}q", len(stamp), *stamp)
+
+
+def _unpacked(kept: bytes) -> tuple[Stamp, bytes]:
+    count = int.from_bytes(kept[:2], "big")
+    end = 2 + 8 * count
+    return (struct.unpack_from(f">{count}q", kept, 2), kept[end:]) if len(kept) >= end else ((), b"")
+
+
+def _as_new(stamp: Stamp, latest: Stamp) -> bool:
+    """Whether a stamp is of the same lineage and names, and no counter of it is older."""
+    return (
+        len(stamp) == len(latest)
+        and stamp[:1] == latest[:1]
+        and all(mine >= known for mine, known in zip(stamp[1:], latest[1:], strict=True))
+    )

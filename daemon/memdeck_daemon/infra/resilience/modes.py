@@ -44,20 +44,21 @@ class Condition:
     leave: float
     """For so long its end must have been reported before it ends."""
     told: bool = False
-    _since: float = float("-inf")
+    since: float = float("-inf")
+    """Monotonic seconds of the last report that differed."""
     _holds: bool = False
 
     def tell(self, *, holds: bool) -> None:
         """What is so now."""
         if holds != self.told:
-            self.told, self._since = holds, self.clock.monotonic()
+            self.told, self.since = holds, self.clock.monotonic()
 
     @property
     def holds(self) -> bool:
         """Whether it counts."""
         if self.told != self._holds:
             wait = self.enter if self.told else self.leave
-            if self.clock.monotonic() - self._since >= wait:
+            if self.clock.monotonic() - self.since >= wait:
                 self._holds = self.told
         return self._holds
 
@@ -121,6 +122,11 @@ class Modes:
     def away(self) -> bool:
         """Whether the database is known not to answer."""
         return self._away.holds
+
+    @property
+    def away_since(self) -> float:
+        """Monotonic seconds at which the database was found away; the present while it is not."""
+        return self._away.since if self._away.told else self.clock.monotonic()
 
     @property
     def essential(self) -> bool:

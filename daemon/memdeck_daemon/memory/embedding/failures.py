@@ -14,6 +14,7 @@ class EmbedderFailed(Unavailable):
     """The embedder does not answer."""
 
     code = "embedder_unavailable"
+    part = "embedder"
     state: ClassVar[str] = "no answer"
     """A few words for the list of services."""
     at_once: ClassVar[bool] = False

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ import msgspec
 
 from memdeck_common.errors import OutcomeUnknown, SpoolFull
 from memdeck_common.log import action
-from memdeck_daemon.memory.intents import Add, AnyIntent, memories_of
+from memdeck_daemon.memory.intents import Add, AnyIntent, Delete, DeleteScope, Undo, Update, memories_of
 from memdeck_daemon.memory.spool import frames
 from memdeck_daemon.memory.spool.parked import Parked
 from memdeck_daemon.memory.spool.segments import AppendUnsure, Found, Place, Segments
@@ -27,6 +27,7 @@ GROUP: Final = 256
 """Writes that share a flush at most."""
 
 T = TypeVar("T")
+Key = TypeVar("Key")
 KeyOf = tuple[str, str]
 
 
@@ -65,6 +66,10 @@ class Journal:
         """Which write makes a memory."""
         self._keys: dict[KeyOf, uuid.UUID] = {}
         self._names: Counter[str] = Counter()
+        self._changed: Counter[str] = Counter()
+        """Memories that a write changes or removes, by id."""
+        self._removed: Counter[str | None] = Counter()
+        """Names whose memories a write removes; None: those of any."""
         self._pending: Counter[int] = Counter()
         """Writes that wait, by file."""
         self._anywhere = 0
@@ -142,6 +147,12 @@ class Journal:
         """Whether a memory waits to be stored."""
         return memory_id in self._memories
 
+    def contradicts(self, names: Iterable[str], ids: Iterable[str]) -> bool:
+        """Whether a write that waits changes or removes one of these memories, or what is found under these names."""
+        if self._removed and (self._removed[None] or any(self._removed[name] for name in names)):
+            return True
+        return bool(self._changed) and any(self._changed[memory_id] for memory_id in ids)
+
     def same(self, new: Add) -> uuid.UUID | None:
         """The receipt of a waiting add with the same idempotency key."""
         key = _key_of(new)
@@ -214,6 +225,8 @@ class Journal:
         self._memories |= dict.fromkeys(memories_of(intent), intent.receipt_id)
         if key := _key_of(intent):
             self._keys.setdefault(key, intent.receipt_id)
+        self._changed.update(_changed_by(intent))
+        self._removed.update(_removed_by(intent))
         if intent.names is None:
             self._anywhere += 1
         else:
@@ -241,15 +254,14 @@ class Journal:
         self._pending[kept.place.segment] -= 1
         for memory_id in memories_of(intent):
             self._memories.pop(memory_id, None)
+        _take(self._changed, _changed_by(intent))
+        _take(self._removed, _removed_by(intent))
         if (key := _key_of(intent)) and self._keys.get(key) == intent.receipt_id:
             del self._keys[key]
         if intent.names is None:
             self._anywhere -= 1
             return
-        for name in intent.names:
-            self._names[name] -= 1
-            if not self._names[name]:
-                del self._names[name]
+        _take(self._names, intent.names)
 
     async def drop(self, segment: int) -> None:
         """Remove a file, unless a write of it waits."""
@@ -292,3 +304,30 @@ def _fail(group: Sequence[_Waiting], error: OSError) -> None:
 def _key_of(intent: AnyIntent) -> KeyOf | None:
     key = intent.new.idempotency_key if isinstance(intent, Add) else None
     return (intent.caller.key_id, key) if key else None
+
+
+def _take(counter: Counter[Key], keys: Iterable[Key]) -> None:
+    """One less of each; none are left out, or the counter would grow for ever."""
+    for key in keys:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]
+
+
+def _changed_by(intent: AnyIntent) -> list[str]:
+    """The ids of memories that a write changes or removes."""
+    match intent:
+        case Update(changes=changes):
+            return [str(changed.id) for changed in changes]
+        case Delete(ids=ids):
+            return [str(memory_id) for memory_id in ids]
+        case Undo(memory_id=memory_id):
+            return [str(memory_id)]
+    return []
+
+
+def _removed_by(intent: AnyIntent) -> list[str | None]:
+    """The names whose memories a write removes; None: any."""
+    if not isinstance(intent, DeleteScope):
+        return []
+    return [None] if intent.names is None else [*intent.names]

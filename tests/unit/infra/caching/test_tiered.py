@@ -108,3 +108,27 @@ async def test_the_end_leaves_nothing_running() -> None:
     await tiers.close()
     with pytest.raises(asyncio.CancelledError):
         await wait
+
+
+@pytest.mark.parametrize(
+    ("latest", "found"),
+    [((1, 5, 7), b"made 1"), ((1, 4, 0), b"made 1"), ((1, 6, 7), None), ((2, 5, 7), None), ((1, 5), None)],
+)
+async def test_an_unverified_value_is_as_new_as_what_is_known(
+    tiers: Tiered, latest: tuple[int, ...], found: bytes | None
+) -> None:
+    """Of the same lineage and names; it stays for when it can be verified again."""
+    maker = Maker()
+    maker.go.set()
+    await tiers.get(KEY, (1, 5, 7), maker)
+    assert found == await tiers.unverified(KEY, latest, 1000.0)
+    assert b"made 1" == tiers.near(KEY, (1, 5, 7))
+    assert None is await tiers.unverified(b"other", latest, 1000.0)
+
+
+async def test_an_unverified_value_was_not_too_old_already(tiers: Tiered) -> None:
+    """When that began from which on nothing could be verified."""
+    maker = Maker()
+    maker.go.set()
+    await tiers.get(KEY, (1, 1), maker)
+    assert [b"made 1", None] == [await tiers.unverified(KEY, (1, 1), since) for since in (1299.0, 1300.0)]
