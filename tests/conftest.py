@@ -9,6 +9,7 @@ from tests.support import environment
 _HOME = environment.isolate()
 
 import contextlib  # noqa: E402 - see above
+import gc  # noqa: E402
 import re  # noqa: E402
 import uuid  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -17,11 +18,10 @@ from typing import Any  # noqa: E402
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
-from tests.support import servers  # noqa: E402
+from tests.support import servers, unit_time  # noqa: E402
 from tests.support.daemon import DaemonFactory, RunningDaemon  # noqa: E402
 from tests.support.loop_watch import CPU_LIMIT, LoopWatch  # noqa: E402
 from tests.support.network import NetworkGuard  # noqa: E402
-from tests.support.unit_time import UnitTime  # noqa: E402
 
 _NETWORK = NetworkGuard()
 
@@ -30,11 +30,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "loop_limit(seconds): CPU time that one callback may use here; say why in a comment"
     )
-    config.pluginmanager.register(UnitTime())
+    config.pluginmanager.register(unit_time.UnitTime())
     # No deadline: an example is not slow because somebody else uses the machine. In CI the same examples each time.
     hypothesis.settings.register_profile("memdeck", deadline=None, derandomize=servers.in_ci(), database=None)
     hypothesis.settings.load_profile("memdeck")
     _NETWORK.arm()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What fails fast comes first, while the process is small.
+    items.sort(key=lambda item: unit_time.UNIT not in item.path.parents)
+
+
+def pytest_collection_finish() -> None:
+    # What was imported and collected stays to the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
