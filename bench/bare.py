@@ -115,7 +115,7 @@ async def _searched(service: MemoryService, bodies: Sequence[bytes]) -> None:
         found = await service.search(
             asked["query"], where, CALLER, top_k=TOP_K, threshold=None, show_expired=False, explain=False
         )
-        msgspec.json.encode([oss_views.hit(hit, found.threshold, False) for hit in found.hits])
+        msgspec.json.encode(oss_views.searched(found, False))
 
 
 @contextlib.contextmanager

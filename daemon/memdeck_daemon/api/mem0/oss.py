@@ -139,11 +139,8 @@ class OssMemoryRoutes:
 
         async def make() -> Reply:
             found = await searched(self._memory, asked, call.principal)
-            results = [oss_views.hit(hit, found.threshold, asked.explain) for hit in found.hits]
-            return Reply(
-                wire.OssFound(results=results, degraded=[*found.degraded]),
-                headers=degraded_header(found.degraded),
-            )
+            answer = oss_views.searched(found, asked.explain)
+            return Reply(answer, headers=degraded_header(found.degraded))
 
         return await answered(self._answers, call, asked, make)
 

@@ -1,7 +1,9 @@
 """What memory answers, as mem0's self-hosted dialect shows it."""
 
-from typing import Any
+import uuid
+from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from memdeck_common.wire import oss
@@ -33,9 +35,45 @@ def item(
     )
 
 
-def hit(found: model.Hit, threshold: float, explain: bool) -> oss.OssMemory:
-    """One hit of a search."""
-    return item(found.memory, found.score, _details(found, threshold) if explain else UNSET)
+class Answer(msgspec.Struct, frozen=True):
+    """The answer of a search, `oss.OssFound`, with its results encoded already."""
+
+    results: list[msgspec.Raw]
+    degraded: list[str]
+
+
+def searched(found: model.Found, explain: bool) -> Answer:
+    """The answer of a search."""
+    if explain:
+        items = [item(hit.memory, hit.score, _details(hit, found.threshold)) for hit in found.hits]
+        results = [msgspec.Raw(msgspec.json.encode(one)) for one in items]
+    else:
+        results = [
+            msgspec.Raw(b'%b,"score":%b}' % (_kept(hit.memory), b"%r" % hit.score)) for hit in found.hits
+        ]
+    return Answer(results, [*found.degraded])
+
+
+MOST_KEPT: Final = 16_384
+LONGEST_KEPT: Final = 1_000
+"""Bytes; together they take 16 MB at most, 6 MB with memories of a sentence."""
+_encoded: Final[dict[uuid.UUID, tuple[model.Memory, bytes]]] = {}
+
+
+def _kept(memory: model.Memory) -> bytes:
+    """A memory as JSON without its last brace.
+
+    The same ones are found again and again. None changes in place: another object may hold another text.
+    """
+    known = _encoded.get(memory.id)
+    if known is not None and known[0] is memory:
+        return known[1]
+    encoded = msgspec.json.encode(item(memory))[:-1]
+    if len(encoded) <= LONGEST_KEPT:
+        if len(_encoded) >= MOST_KEPT:
+            del _encoded[next(iter(_encoded))]
+        _encoded[memory.id] = memory, encoded
+    return encoded
 
 
 def _details(found: model.Hit, threshold: float) -> dict[str, Any]:
