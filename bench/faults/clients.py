@@ -22,6 +22,8 @@ TEXT: Final = re.compile(r"(\S+) stands at (\d+)\.")
 PAGE: Final = 200
 PAUSE: Final = 0.05
 """Seconds before something is tried again."""
+UNKNOWN: Final = "outcome_unknown"
+"""The code of a refusal that promises nothing."""
 KEPT: Final = 40
 """Memories of a client that it still changes and reads; older ones are only looked at in the end."""
 
@@ -39,7 +41,8 @@ class Answer:
         """What it says of a write."""
         if 200 <= self.status < 300:
             return "ok"
-        return "fail" if 400 <= self.status < 500 or self.status in {503, 507} else "unknown"
+        refused = 400 <= self.status < 500 or self.status in {503, 507}
+        return "fail" if refused and self.body.get("code") != UNKNOWN else "unknown"
 
     @property
     def declared(self) -> bool:

@@ -11,7 +11,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +58,19 @@ class Victim(OwnDaemon):
             except (OSError, ValueError):
                 continue
         return None
+
+
+@asynccontextmanager
+async def victim(
+    settings: Mapping[str, str] | None = None, *, without: tuple[str, ...] = ()
+) -> AsyncIterator[Victim]:
+    """One that runs, stopped and removed at the end; neither holds the event loop."""
+    one = Victim(settings, without=without)
+    try:
+        await asyncio.to_thread(one.start)
+        yield one
+    finally:
+        await asyncio.to_thread(one.__exit__)
 
 
 def children(pid: int) -> list[int]:

@@ -107,6 +107,11 @@ class History:
                 self._judge(subject, version, math.inf, math.inf)
         return self.findings
 
+    def wrong(self, found: Iterable[tuple[str, int]]) -> int:
+        """How many findings `final` would add; nothing is kept of it."""
+        probe = History(self.now, self.subjects)
+        return len(probe.final(found))
+
     def figures(self) -> dict[str, int]:
         """How many findings of each kind."""
         told = Counter(finding.fault for finding in self.findings)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.faults.clients import Site, Writer, crew
-from bench.faults.daemon import Victim
+from bench.faults.daemon import Victim, victim
 from bench.faults.history import History, told
 from bench.faults.proxy import HEALTHY, MUTE, Proxy, proxy
 
@@ -25,6 +25,8 @@ UNHEARD: Final = 0.03
 """Seconds for which answers stop passing before a kill."""
 AGAIN: Final = 60.0
 """Seconds in which a write must be acknowledged again after a kill."""
+CALM: Final = 2.5
+"""Seconds for which it must be ready in the end."""
 KEY: Final = "kill-loop"
 
 
@@ -55,6 +57,8 @@ class Verdict:
     operations: dict[str, int] = field(default_factory=dict)
     figures: dict[str, int] = field(default_factory=dict)
     findings: str = ""
+    wrong_when_ready: int = 0
+    """Memories that were not yet as they should be when the daemon said that it is ready."""
     recovery_seconds: dict[str, list[float]] = field(default_factory=dict)
     """From a kill to the next acknowledged write: median and longest."""
     seconds: float = 0.0
@@ -71,6 +75,7 @@ class KillLoop:
     def __init__(self, plan: Plan, say: Callable[[str], None] = lambda _: None) -> None:
         self._plan, self._say, self._random = plan, say, random.Random(plan.seed)
         self._history, self._kills = History(), {"daemon": 0, "postmaster": 0, "backend": 0}
+        self._wrong_when_ready = 0
         self._recoveries: dict[str, list[float]] = {name: [] for name in self._kills}
 
     async def run(self) -> Verdict:
@@ -81,18 +86,17 @@ class KillLoop:
             RuntimeError: it came back and takes no writes.
         """
         began, plan = time.monotonic(), self._plan
-        with Victim(dict(plan.settings), without=plan.without) as victim:
-            await asyncio.to_thread(victim.start)
-            async with proxy(*_place(victim), seed=plan.seed) as front:
-                site = Site(f"http://127.0.0.1:{front.port}", victim.key)
-                try:
-                    writers = crew(
-                        site, self._history, seed=plan.seed, keyed=plan.keyed, unkeyed=plan.unkeyed
-                    )
-                    await self._suffer(victim, front, site, writers)
-                    await self._end(site, writers)
-                finally:
-                    await site.close()
+        async with (
+            victim(dict(plan.settings), without=plan.without) as daemon,
+            proxy(*_place(daemon), seed=plan.seed) as front,
+        ):
+            site = Site(f"http://127.0.0.1:{front.port}", daemon.key)
+            try:
+                writers = crew(site, self._history, seed=plan.seed, keyed=plan.keyed, unkeyed=plan.unkeyed)
+                await self._suffer(daemon, front, site, writers)
+                await self._end(site, writers)
+            finally:
+                await site.close()
         return Verdict(
             plan.seed,
             plan.without,
@@ -100,11 +104,12 @@ class KillLoop:
             dict(self._history.counts),
             self._history.figures(),
             told(self._history.findings),
+            self._wrong_when_ready,
             {name: _spread(taken) for name, taken in self._recoveries.items() if taken},
             round(time.monotonic() - began, 1),
         )
 
-    async def _suffer(self, victim: Victim, front: Proxy, site: Site, writers: list[Writer]) -> None:
+    async def _suffer(self, daemon: Victim, front: Proxy, site: Site, writers: list[Writer]) -> None:
         over = asyncio.Event()
         work = [asyncio.create_task(writer.run(over.is_set)) for writer in writers]
         order = ["daemon"] * self._plan.daemon_kills + ["postgres"] * self._plan.postgres_kills
@@ -117,9 +122,9 @@ class KillLoop:
                         task.result()
                 begun = time.monotonic()
                 if target == "daemon":
-                    killed = await self._kill_daemon(victim, front)
+                    killed = await self._kill_daemon(daemon, front)
                 else:
-                    killed = victim.kill_postgres(self._random)
+                    killed = daemon.kill_postgres(self._random)
                 if killed:
                     self._kills[killed] += 1
                     await self._recovered(site)
@@ -128,19 +133,22 @@ class KillLoop:
                     self._say(
                         f"{number} of {len(order)} kills, {sum(self._history.counts.values())} operations"
                     )
-        finally:
             over.set()
             await asyncio.gather(*work)
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
 
-    async def _kill_daemon(self, victim: Victim, front: Proxy) -> str:
+    async def _kill_daemon(self, daemon: Victim, front: Proxy) -> str:
         if self._random.random() < self._plan.unheard:
             await front.set(MUTE)
             await asyncio.sleep(UNHEARD)
-        victim.kill()
+        await asyncio.to_thread(daemon.kill)
         front.cut()
         await front.set(HEALTHY)
-        await asyncio.to_thread(victim.start)
-        front.aim(*_place(victim))
+        await asyncio.to_thread(daemon.start)
+        front.aim(*_place(daemon))
         return "daemon"
 
     async def _recovered(self, site: Site) -> None:
@@ -154,17 +162,27 @@ class KillLoop:
 
     async def _end(self, site: Site, writers: list[Writer]) -> None:
         """Wait until the daemon is ready, which is when all that it acknowledged is in the database; then look."""
-        deadline = time.monotonic() + AGAIN
-        while (answer := await site.call("GET", "/health/ready")).status != 200:
+        deadline, calm_since = time.monotonic() + AGAIN, time.monotonic()
+        while time.monotonic() - calm_since < CALM:  # readiness is looked at once a second
+            answer = await site.call("GET", "/health/ready")
+            if answer.status != 200:
+                calm_since = time.monotonic()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not ready {AGAIN:.0f} s after the last kill: {answer.body}")
             await asyncio.sleep(0.1)
-        found = [known for writer in writers for known in await site.memories(writer.user)]
+        found = await self._there(site, writers)
+        self._wrong_when_ready = self._history.wrong(found)
+        while self._history.wrong(found) and time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+            found = await self._there(site, writers)
         self._history.final(found)
 
+    async def _there(self, site: Site, writers: list[Writer]) -> list[tuple[str, int]]:
+        return [known for writer in writers for known in await site.memories(writer.user)]
 
-def _place(victim: Victim) -> tuple[str, int]:
-    parts = urlsplit(victim.url)
+
+def _place(daemon: Victim) -> tuple[str, int]:
+    parts = urlsplit(daemon.url)
     return parts.hostname or "", parts.port or 0
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.faults.daemon import Victim
+from bench.faults.daemon import victim
 
 COMMAND: Final = Path(sys.executable).parent / "st"
 CHECKS: Final = "status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"
@@ -59,9 +59,8 @@ async def run(
     *, phases: tuple[str, ...] = PHASES, seed: int, seconds: int, without: tuple[str, ...] = ()
 ) -> Driven:
     """Drive a daemon that is new."""
-    with Victim(without=without) as victim:
-        await asyncio.to_thread(victim.start)
-        return await drive(victim.url, victim.key, phases=phases, seed=seed, seconds=seconds)
+    async with victim(without=without) as daemon:
+        return await drive(daemon.url, daemon.key, phases=phases, seed=seed, seconds=seconds)
 
 
 def main() -> int:

@@ -119,9 +119,10 @@ def interrupt(pids: frozenset[int], number: signal.Signals) -> None:
 
 
 def work_done(pid: int) -> tuple[int, ...]:
-    """Processor time and bytes of a postmaster and its children so far: it changes as long as they do something.
+    """Processor time of a postmaster and its children and bytes of the children so far: it changes while they do something.
 
-    Empty where the system does not say; then only the log tells.
+    The postmaster's own bytes are left out: once a minute it reads its lock file, also when all is stuck. Empty where the
+    system does not say; then only the log tells.
     """
     done: list[int] = []
     with suppress(OSError, ValueError):
@@ -129,6 +130,8 @@ def work_done(pid: int) -> tuple[int, ...]:
         for process in (str(pid), *children):
             fields = (PROC / process / "stat").read_text().rpartition(")")[2].split()
             done += [int(fields[11]), int(fields[12])]
+            if process == str(pid):
+                continue
             with suppress(OSError):
                 done += [
                     int(line.split()[1])

@@ -21,6 +21,9 @@ from memdeck_daemon.infra.postgres.journal import Journal
 from memdeck_daemon.infra.postgres.location import SOCKET_NAME, Cluster
 from memdeck_daemon.infra.postgres.progress import Stalled, Wait
 
+STILL = 15.0
+"""Seconds without any movement after which a clean stop is given up. One that is asked for during crash recovery can hang
+for good (PostgreSQL 18 with its I/O workers); an immediate stop loses nothing, it recovers at the next start."""
 IMMEDIATE = 10.0
 """Seconds for an immediate shutdown; the server itself kills its children after 5."""
 ORPHANS = 5.0
@@ -166,7 +169,7 @@ class Server:
 
     async def _end(self, pids: frozenset[int], runs: Callable[[], bool], what: str) -> None:
         for number, limit in (
-            (signal.SIGINT, self._limit),
+            (signal.SIGINT, min(self._limit, STILL)),
             (signal.SIGQUIT, IMMEDIATE),
             (signal.SIGKILL, IMMEDIATE),
         ):
