@@ -43,6 +43,8 @@ class Plan:
     """Seconds between a recovery and the next kill."""
     unheard: float = 0.5
     """Share of the daemon's kills before which answers stop passing."""
+    settle: float = 30.0
+    """Seconds that memories have to become as they should be once the daemon is ready."""
     without: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -172,6 +174,7 @@ class KillLoop:
             await asyncio.sleep(0.1)
         found = await self._there(site, writers)
         self._wrong_when_ready = self._history.wrong(found)
+        deadline = time.monotonic() + self._plan.settle
         while self._history.wrong(found) and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
             found = await self._there(site, writers)
