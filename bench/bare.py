@@ -154,7 +154,7 @@ async def _service() -> AsyncIterator[MemoryService]:
                 clock=clock,
                 identity=SystemIdentity(clock),
                 observe=lambda _name, _seconds: None,
-                connect=connecting(dsn, settings),
+                connect=connecting(lambda: dsn, settings),
             )
         )
         tasks = await stack.enter_async_context(Tasks(asyncio.Event()))

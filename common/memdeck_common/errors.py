@@ -29,6 +29,7 @@
     ├── DaemonUnreachable         daemon_unreachable  –    3   (client side)
     └── ConfigurationError        configuration       –    78
         └── DatabaseUnusable      database_unusable   –    78
+            └── DatabaseAway      database_away
 
 The class docstring is the message when none is given. A message says what is wrong, where, and what to do; it never
 holds a secret.
@@ -219,3 +220,9 @@ class DatabaseUnusable(ConfigurationError):
     """The database cannot be used."""
 
     code = "database_unusable"
+
+
+class DatabaseAway(DatabaseUnusable):
+    """The database cannot be reached yet."""
+
+    code = "database_away"

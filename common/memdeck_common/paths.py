@@ -54,6 +54,11 @@ class Home:
         return self.keys / "hmac.key"
 
     @property
+    def known_keys(self) -> Path:
+        """The HMACs of the keys in force, 0600: who may enter while the database cannot be asked."""
+        return self.keys / "known.json"
+
+    @property
     def postgres(self) -> Path:
         """The embedded cluster's pointer (`CURRENT`) and, unless the daemon runs as root, the clusters."""
         return self.root / "postgres"

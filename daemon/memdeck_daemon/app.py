@@ -12,11 +12,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import asyncpg
-
 from memdeck_common import __version__
 from memdeck_common.clock import SystemClock, SystemIdentity
-from memdeck_common.errors import ConfigurationError
 from memdeck_common.log import action
 from memdeck_common.settings import Settings
 from memdeck_common.wire.health import DaemonFile
@@ -29,12 +26,10 @@ from memdeck_daemon.infra import heap, stores
 from memdeck_daemon.infra import home as homes
 from memdeck_daemon.infra.caching.l1 import L1
 from memdeck_daemon.infra.caching.tiered import L1_SECONDS, Tiered
-from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
+from memdeck_daemon.infra.postgres import gateway as gateways
 from memdeck_daemon.infra.postgres.database import Database, guard_of
 from memdeck_daemon.infra.postgres.dedicated import connecting
-from memdeck_daemon.infra.postgres.external import check_external
-from memdeck_daemon.infra.postgres.migrations import migrate
-from memdeck_daemon.infra.postgres.pool import PoolUsage, open_pool
+from memdeck_daemon.infra.postgres.gateway import Gateway
 from memdeck_daemon.infra.postgres.pulse import Pulse
 from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.tasks import Tasks
@@ -84,7 +79,7 @@ async def running(
 
         embedder = asyncio.create_task(asyncio.to_thread(wing.load_embedder))
         stack.callback(embedder.cancel)
-        dsn, pool = await stack.enter_async_context(_pool(settings, clock, failed))
+        gateway = await stack.enter_async_context(gateways.opened(settings, clock, _progress, failed))
         modes = Modes(clock)
         telemetry = Telemetry(boot, clock.now, modes)
         logging.getLogger().addHandler(telemetry.tail)
@@ -96,12 +91,14 @@ async def running(
             lambda breaker: modes.database("well" if breaker.closed else "away"),
         )
         database = Database(
-            pool,
+            gateway,
             acquire_timeout=settings.database.acquire_timeout,
             observe=telemetry.observe_query,
             guard=guard,
         )
-        pulse = Pulse(dsn, guard.breaker, modes, clock.monotonic)
+        pulse = Pulse(lambda: gateway.dsn, guard.breaker, modes, clock.monotonic)
+        if gateway.missing:
+            guard.breaker.open("not there yet")  # nobody has to find out
         await pulse.beat()
         access = Access(settings.server, home, PostgresKeyStore(database), clock, identity)
         await access.load()
@@ -117,7 +114,7 @@ async def running(
                 clock=clock,
                 identity=identity,
                 observe=telemetry.latencies.record,
-                connect=connecting(dsn, settings.database),
+                connect=connecting(lambda: gateway.dsn, settings.database),
                 checked=check_answers,
                 embedding=settings.embedding,
                 shared=beside.redis,
@@ -143,7 +140,7 @@ async def running(
         telemetry.watch(
             [
                 probes.api_probe(telemetry.latencies, started, lambda: telemetry.in_flight),
-                probes.postgres_probe(pulse.ping, lambda: PoolUsage.of(pool), telemetry.latencies),
+                probes.postgres_probe(pulse.ping, lambda: gateway.usage, telemetry.latencies),
                 probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
                 memory.projection.look,
                 memory.spool.look,
@@ -154,7 +151,7 @@ async def running(
             lambda: probes.counts(memory.service.totals, home.root),
             memory.writer.take_batches,
             lambda: [guard.breaker, *beside.breakers(), *memory.desk.spaces.breakers()],
-            memory.spool.missing,
+            lambda: [*_without(gateway), *memory.spool.missing()],
         )
         telemetry.metrics_registry.spool.read = memory.spool.depths
         await telemetry.tick()
@@ -195,44 +192,8 @@ async def running(
         yield daemon
 
 
-@asynccontextmanager
-async def _pool(
-    settings: Settings, clock: SystemClock, failed: asyncio.Event
-) -> AsyncIterator[tuple[str, asyncpg.Pool]]:
-    """The address of, and connections to, a database that is up and of this version: the external one, or the embedded one."""
-    async with AsyncExitStack() as stack:
-        if settings.database.url:
-            await check_external(settings.database.url, settings.database)
-            dsn = settings.database.url
-        else:
-            cluster = EmbeddedCluster(
-                settings.home, settings.database, settings.instance, progress=_progress, clock=clock
-            )
-            stack.push_async_callback(cluster.stop)
-            dsn = await cluster.start()
-            tasks = await stack.enter_async_context(Tasks(failed))
-            tasks.start("postgres", cluster.supervise())
-        try:
-            connection = await asyncpg.connect(dsn, timeout=settings.database.connect_timeout * 5)
-            try:
-                for name in await migrate(connection):
-                    log.info("migrated the database: %s", name, extra=action("migrated", migration=name))
-            finally:
-                await connection.close()
-            pool = await open_pool(dsn, settings.database)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            raise ConfigurationError(
-                f"The database does not take connections: {type(error).__name__}."
-            ) from error
-        stack.push_async_callback(_close, pool)
-        yield dsn, pool
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), 5)
-    except TimeoutError:
-        pool.terminate()
+def _without(gateway: Gateway) -> list[str]:
+    return [f"database: {gateway.missing}"] if gateway.missing else []
 
 
 def _fingerprint(path: os.PathLike[str]) -> str:

@@ -1,5 +1,7 @@
 """What several daemons on one database know of keys, and what is written down of their use."""
 
+import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,62 @@ async def test_no_key_is_stored_as_it_is(access: Access, store: FakeKeyStore) ->
     (row,) = store.rows.values()
     assert made.key not in repr(row)
     assert (made.key[:12], 32) == (row.key_prefix, len(row.digest))
+
+
+async def test_keys_are_checked_without_a_database(
+    access: Access, tmp_path: Path, store: FakeKeyStore, clock: ManualClock
+) -> None:
+    """At a start, from a private file of hashes; a key that was revoked is not in it, and no key is."""
+    kept = await access.create(NewKey(label="kept", role="agent", users=["alice"]))
+    gone = await access.create(NewKey(label="gone"))
+    await access.revoke(gone.id)
+    file = tmp_path / "keys" / "known.json"
+    assert 0o600 == file.stat().st_mode & 0o777
+    assert not any(key.encode() in file.read_bytes() for key in (kept.key, gone.key, gone.id))
+    store.available = False
+    other = await _access(tmp_path, store, clock)
+    found = other.authenticate(_sent(kept.key))
+    assert (kept.id, "agent", ("alice",)) == (found.caller.key_id, found.role, found.caller.reach.users)
+    with pytest.raises(errors.Unauthenticated):
+        other.authenticate(_sent(gone.key))
+    with pytest.raises(errors.StoreUnavailable):
+        await other.create(NewKey(label="later"))
+    store.available = True
+    await other.refresh()
+    assert kept.id == other.authenticate(_sent(kept.key)).caller.key_id
+
+
+async def test_a_key_leaves_the_disk_before_its_end_is_written_down(
+    access: Access, tmp_path: Path, store: FakeKeyStore, clock: ManualClock
+) -> None:
+    """A daemon that dies in between leaves no file that lets it in; one that lives puts it back."""
+    made = await access.create(NewKey(label="x"))
+
+    class Dying(FakeKeyStore):
+        async def revoke(self, key_id: uuid.UUID, at: datetime) -> None:
+            del key_id, at
+            raise errors.StoreUnavailable
+
+    dying = Dying()
+    dying.rows = store.rows
+    other = await _access(tmp_path, dying, clock)
+    with pytest.raises(errors.StoreUnavailable):
+        await other.revoke(made.id)
+    assert made.id not in (tmp_path / "keys" / "known.json").read_text()
+    await other.refresh()
+    assert made.id in (tmp_path / "keys" / "known.json").read_text()
+
+
+async def test_a_damaged_copy_lets_nobody_in_but_the_admin(
+    access: Access, tmp_path: Path, store: FakeKeyStore, clock: ManualClock
+) -> None:
+    """It is written anew when the database answers."""
+    made = await access.create(NewKey(label="x"))
+    file = tmp_path / "keys" / "known.json"
+    file.write_bytes(file.read_bytes()[:-9])
+    store.available = False
+    other = await _access(tmp_path, store, clock)
+    with pytest.raises(errors.Unauthenticated):
+        other.authenticate(_sent(made.key))
+    admin = settings_of(tmp_path).home.admin_key.read_text().strip()
+    assert "admin" == other.authenticate(_sent(admin)).role

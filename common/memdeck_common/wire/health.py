@@ -35,6 +35,8 @@ class Health(Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     services: list[Service]
     counts: Counts
+    missing: list[str] = field(default_factory=list)
+    """What the daemon waits for, in sentences: a database that has not been reached yet, writes in the spool."""
 
 
 class DaemonFile(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ import msgspec
 from memdeck_common.client import Address
 from memdeck_common.errors import ConfigurationError, Conflict, DaemonUnreachable, MemdeckError
 from memdeck_common.paths import Home
-from memdeck_common.wire.health import DaemonFile
+from memdeck_common.wire.health import DaemonFile, Ready
 from memdeck_console.cli.command import Connect
 
 PATIENCE = 1.0
@@ -29,6 +29,8 @@ ANSWER = 3.0
 """Seconds within which a daemon that is alive answers /health/live."""
 LAST_LINES = 8
 POLL = 0.05
+SERVING = 10.0
+"""Seconds that a daemon which serves gets to be ready, too."""
 KINDS = {78: ConfigurationError, 4: Conflict}
 """Exit code of a daemon that did not come up to the exception that says so."""
 
@@ -184,19 +186,23 @@ class Waiting:
 
     def __init__(self, home: Home, tail: LogTail, connect: Connect, say: Callable[[str], None]) -> None:
         self._home, self._tail, self._connect, self._say = home, tail, connect, say
+        self.missing: list[str] = []
+        """What the daemon that was waited for still lacks."""
         self._unsaid: list[LogLine] = []
         self._last: deque[LogLine] = deque(maxlen=LAST_LINES)
 
     async def until_ready(self, child: "subprocess.Popen[bytes] | None") -> DaemonFile:
-        """The daemon's addresses once it serves requests; it is given all the time it needs while it lives.
+        """The daemon's addresses once it is ready; it is given all the time it needs while it lives.
+
+        One that serves without its database is not waited for longer than `SERVING`; `missing` tells what it lacks.
 
         Raises:
             MemdeckError: it ended instead; the message is the last that it said.
         """
         begin = asyncio.get_running_loop().time()
         while True:
-            file = await self._ready(child)
-            if file:
+            file, ready = await self._looked(child)
+            if file and ready and self._will_do(ready, asyncio.get_running_loop().time() - begin):
                 return file
             if child is not None and (code := child.poll()) is not None:
                 if not lock_held(self._home):
@@ -209,17 +215,25 @@ class Waiting:
             self._explain(asyncio.get_running_loop().time() - begin)
             await asyncio.sleep(POLL)
 
-    async def _ready(self, child: "subprocess.Popen[bytes] | None") -> DaemonFile | None:
+    def _will_do(self, ready: Ready, elapsed: float) -> bool:
+        if ready.status != "ready" and elapsed < SERVING:
+            return False
+        self.missing = ready.missing
+        return True
+
+    async def _looked(
+        self, child: "subprocess.Popen[bytes] | None"
+    ) -> tuple[DaemonFile | None, Ready | None]:
         file = daemon_file(self._home)
         if file is None or (child is not None and file.pid != child.pid):
-            return None
+            return None, None
         try:
             async with self._connect(Address(file.url, "")) as client:
                 if child is None and (await client.live()).boot_id != file.boot_id:
-                    return None
-                return file if (await client.ready()).status == "ready" else None
+                    return None, None
+                return file, await client.ready()
         except MemdeckError:
-            return None
+            return None, None
 
     def _explain(self, elapsed: float) -> None:
         new = self._tail.read()

@@ -62,6 +62,8 @@ def _facts(terminal: Terminal, health: "Health", url: str, metrics_url: str | No
     }
     if health.degraded:
         facts["without"] = Cell(", ".join(health.degraded), "warn")
+    if health.missing:
+        facts["waits for"] = Cell("; ".join(health.missing), "warn")
     terminal.facts(facts)
 
 

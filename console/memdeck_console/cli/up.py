@@ -54,11 +54,11 @@ def up(invocation: Invocation) -> int:
     running = asyncio.run(process.answering(home, invocation.connect))
     if running is None and not background and not terminal.full_screen and not process.lock_held(home):
         return _foreground(process.command_line(home, given), invocation)
-    file = running or asyncio.run(_started(invocation, given))
+    file, missing = (running, []) if running else asyncio.run(_started(invocation, given))
     if terminal.as_json:
         terminal.json({"started": running is None, "daemon": file})
     else:
-        _tell(invocation, file, started=running is None)
+        _tell(invocation, file, started=running is None, missing=missing)
     if background or not terminal.full_screen:
         return 0
     code = _open_console(invocation, _own_address(invocation), instance)
@@ -89,7 +89,8 @@ def _foreground(command: list[str], invocation: Invocation) -> int:
     os.execve(command[0], command, dict(invocation.environ))  # noqa: S606 - our own binary, fixed arguments
 
 
-async def _started(invocation: Invocation, flags: dict[str, str]) -> "DaemonFile":
+async def _started(invocation: Invocation, flags: dict[str, str]) -> "tuple[DaemonFile, list[str]]":
+    """The daemon, and what it lacks."""
     from memdeck_console.cli import process
 
     home = invocation.home
@@ -97,11 +98,13 @@ async def _started(invocation: Invocation, flags: dict[str, str]) -> "DaemonFile
         home, process.LogTail(home.log_file), invocation.connect, invocation.terminal.note
     )
     child = None if process.lock_held(home) else process.start(home, flags, invocation.environ)
-    return await waiting.until_ready(child)
+    return await waiting.until_ready(child), waiting.missing
 
 
-def _tell(invocation: Invocation, file: "DaemonFile", *, started: bool) -> None:
-    words = "is ready" if started else "is running already"
+def _tell(invocation: Invocation, file: "DaemonFile", *, started: bool, missing: list[str]) -> None:
+    words = "serves, but is not ready yet," if missing else "is ready" if started else "is running already"
+    for sentence in missing:
+        invocation.terminal.note(f"It waits for {sentence}")
     invocation.terminal.say(f"memdeck {words} at {file.url} (metrics {file.metrics_url}, pid {file.pid})")
 
 

@@ -17,6 +17,7 @@ import msgspec
 from memdeck_common.errors import ConfigurationError
 from memdeck_common.paths import Home
 from memdeck_common.wire.health import DaemonFile
+from memdeck_daemon.infra import durable
 
 
 def prepare(home: Home) -> None:
@@ -90,7 +91,7 @@ def write_atomically(path: Path, content: bytes, mode: int) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            durable.sync(file.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:

@@ -75,7 +75,7 @@ async def make(dsn: str) -> AsyncIterator[Make]:
             pool = await open_pool(dsn, settings)
             stack.push_async_callback(pool.close)
             database = Database(pool, acquire_timeout=5)
-            connect = connecting(dsn, settings) if locked else None
+            connect = connecting(lambda: dsn, settings) if locked else None
             generations = Generations(database, SystemClock(), connect, linger=LINGER)
             tasks = await stack.enter_async_context(Tasks(asyncio.Event()))
             tasks.start("generations", generations.run())

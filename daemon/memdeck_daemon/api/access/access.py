@@ -1,7 +1,7 @@
 """Keys: who may enter, as whom, and how often.
 
 Owns the daemon's picture of all keys (digest → principal), which is loaded at the start, after each change and every few
-seconds, so that several daemons on one database agree. Checking a key is arithmetic: no I/O, no slow hash (keys are 256
+seconds, so that several daemons on one database agree; at a start without a database, from the copy on the disk. Checking a key is arithmetic: no I/O, no slow hash (keys are 256
 random bits, so HMAC-SHA-256 is enough). Refuses to log or keep a key.
 """
 
@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from memdeck_common.paths import Home
 from memdeck_common.settings import Server
 from memdeck_common.wire.keys import CreatedKey, Key, Keys, NewKey
 from memdeck_daemon.api.access import secrets_on_disk
+from memdeck_daemon.api.access.keys_on_disk import KeysOnDisk
 from memdeck_daemon.api.access.limits import Allowance, Limiter
 from memdeck_daemon.api.access.principals import ANYBODY, Principal, reach_of
 from memdeck_daemon.api.access.store import KeyRow, KeyStore
@@ -47,6 +48,7 @@ class Access:
     ) -> None:
         self._settings, self._home, self._store = settings, home, store
         self._clock, self._identity = clock, identity
+        self._disk = KeysOnDisk(home.known_keys)
         self._secret = b""
         self._admin: dict[bytes, Principal] = {}
         self._principals: dict[bytes, Principal] = {}
@@ -74,7 +76,16 @@ class Access:
         admin = await asyncio.to_thread(secrets_on_disk.admin_key, self._home, self._identity.token)
         caller = Caller("admin", "admin", EVERYTHING)
         self._admin = {self._digest(admin): Principal(caller, "admin", 0, "admin_api_key")}
-        await self.refresh()
+        try:
+            await self.refresh()
+        except errors.Unavailable:
+            rows = await asyncio.to_thread(self._disk.read)
+            self._take(rows)
+            log.warning(
+                "the database does not answer: the %d keys that were known last are checked meanwhile",
+                len(rows),
+                extra=action("keys_from_disk", keys=len(rows)),
+            )
 
     async def refresh(self) -> None:
         """Read all keys again."""
@@ -83,6 +94,18 @@ class Access:
 
     async def _read(self) -> None:
         rows = await self._store.all()
+        self._take(rows)
+        await self._copy(rows)
+
+    async def _copy(self, rows: Sequence[KeyRow]) -> None:
+        try:
+            await asyncio.to_thread(self._disk.write, rows)
+        except OSError as error:
+            raise errors.Unavailable(
+                f"{self._disk.path} can neither be written nor removed ({error.strerror}); nothing was changed."
+            ) from None
+
+    def _take(self, rows: Sequence[KeyRow]) -> None:
         self._principals = {row.digest: self._principal(row) for row in rows if row.revoked_at is None}
         self._recent.clear()
 
@@ -150,6 +173,8 @@ class Access:
         async with self._changing:
             await self._store.insert(row)
             self._principals[row.digest] = self._principal(row)
+            with contextlib.suppress(errors.Unavailable):  # the next refresh sees to the copy
+                await self._read()
         fields = action("key_created", key_id=str(row.id), role=row.role, label=row.label)
         log.info("made key %s", row.key_prefix, extra=fields)
         return CreatedKey(key=key, **{name: getattr(_listed(row), name) for name in Key.__struct_fields__})
@@ -170,6 +195,8 @@ class Access:
         if row.revoked_at is not None:
             raise errors.Conflict(f"Key {row.key_prefix} has been revoked already.")
         async with self._changing:
+            # First the copy: should the daemon end now, no later one takes the key for good.
+            await self._copy([other for other in rows if other.id != row.id])
             await self._store.revoke(row.id, self._clock.now())
             await self._read()
         log.info("revoked key %s", row.key_prefix, extra=action("key_revoked", key_id=str(row.id)))

@@ -25,13 +25,13 @@ SESSION: Final = (
 Connect = Callable[[], AbstractAsyncContextManager[Any]]
 
 
-def connecting(dsn: str, settings: Database) -> Connect:
-    """What opens such connections; each is closed when its block is left."""
+def connecting(dsn: Callable[[], str], settings: Database) -> Connect:
+    """What opens such connections; each is closed when its block is left. `dsn` may raise OSError: there is none yet."""
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Any]:
         connection = await asyncpg.connect(
-            dsn, timeout=settings.connect_timeout * 5, server_settings={"application_name": APPLICATION}
+            dsn(), timeout=settings.connect_timeout * 5, server_settings={"application_name": APPLICATION}
         )
         try:
             for statement in SESSION:

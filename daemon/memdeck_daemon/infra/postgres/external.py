@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from memdeck_common.errors import DatabaseUnusable
+from memdeck_common.errors import DatabaseAway, DatabaseUnusable
 from memdeck_common.settings import Database
 from memdeck_daemon.infra.postgres import extension
 
@@ -74,6 +74,7 @@ async def check_external(url: str, settings: Database) -> None:
     A server that says it is starting up is waited for.
 
     Raises:
+        DatabaseAway: it cannot be reached now.
         DatabaseUnusable: it cannot be used, and what a person must do.
     """
     where = address_of(url)
@@ -82,7 +83,8 @@ async def check_external(url: str, settings: Database) -> None:
         judge(await connection.fetchrow(STATE), where)
         await extension.ensure(connection)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise DatabaseUnusable(
+        gone = isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError)
+        raise (DatabaseAway if gone else DatabaseUnusable)(
             f"PostgreSQL at {where.server} broke off the check ({type(error).__name__}): look at its log."
         ) from None
     finally:
@@ -126,13 +128,19 @@ async def _connect(url: str, where: Address, settings: Database) -> Any:
             )
         except asyncpg.CannotConnectNowError:
             if clock() >= until:
-                raise DatabaseUnusable(
+                raise DatabaseAway(
                     f"PostgreSQL at {where.server} has been starting up or shutting down "
                     f"for {settings.start_timeout:.0f} s: look at its log."
                 ) from None
         except Exception as error:  # noqa: BLE001 - the driver raises what it likes, and may quote the URL
-            raise DatabaseUnusable(refusal(error, where)) from None
+            raise (DatabaseAway if is_passing(error) else DatabaseUnusable)(refusal(error, where)) from None
         await asyncio.sleep(PAUSE)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a connection that was not made may be made later, with the same settings."""
+    passing = (OSError, asyncpg.TooManyConnectionsError, asyncpg.PostgresConnectionError)
+    return isinstance(error, passing) and not isinstance(error, ssl.SSLError)
 
 
 def refusal(error: Exception, where: Address) -> str:
@@ -144,6 +152,10 @@ def refusal(error: Exception, where: Address) -> str:
             said = f'refuses user "{where.user}": correct user and password in {VARIABLE}, or its pg_hba.conf'
         case asyncpg.TooManyConnectionsError():
             said = "has no connection left: raise its max_connections or stop other clients"
+        case asyncpg.PostgresConnectionError():
+            said = (
+                "closes the connection at once: it is starting or stopping, or something in between is broken"
+            )
         case ssl.SSLError():
             said = f"and this machine agree on no TLS: check sslmode and certificates in {VARIABLE}"
         case TimeoutError():

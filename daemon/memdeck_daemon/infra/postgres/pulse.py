@@ -32,8 +32,10 @@ STATE: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())"
 class Pulse:
     """Looks at the database; `run` for as long as the daemon serves."""
 
-    def __init__(self, dsn: str, breaker: Breaker, modes: Modes, now: Callable[[], float]) -> None:
-        """`now`: monotonic seconds."""
+    def __init__(
+        self, dsn: Callable[[], str], breaker: Breaker, modes: Modes, now: Callable[[], float]
+    ) -> None:
+        """`dsn` may raise OSError: there is no database yet. `now`: monotonic seconds."""
         self._dsn, self._breaker, self._modes, self._now = dsn, breaker, modes, now
         self._connection: Any = None
         self._silent = 0
@@ -78,7 +80,7 @@ class Pulse:
     async def _ask(self) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(
-                self._dsn, timeout=CONNECT, server_settings={"application_name": APPLICATION}
+                self._dsn(), timeout=CONNECT, server_settings={"application_name": APPLICATION}
             )
         async with asyncio.timeout(ANSWER):
             self.up_since = float(await self._connection.fetchval(STATE))

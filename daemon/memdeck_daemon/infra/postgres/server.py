@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from memdeck_common.clock import Clock
-from memdeck_common.errors import DatabaseUnusable
+from memdeck_common.errors import DatabaseAway, DatabaseUnusable
 from memdeck_daemon.infra.postgres import pidfile, processes
 from memdeck_daemon.infra.postgres.account import Account
 from memdeck_daemon.infra.postgres.binaries import Binaries
@@ -97,7 +97,7 @@ class Server:
                     raise self._journal.failure("The embedded database", code, data)
                 await wait.step()
         except Stalled:
-            raise DatabaseUnusable(
+            raise DatabaseAway(
                 f"The embedded database has not become ready and nothing has moved for {self._limit:.0f} s: "
                 f"look at {self._journal.path}, or raise MEMDECK_POSTGRES_START_TIMEOUT."
             ) from None

@@ -109,6 +109,7 @@ class Filler:
         while True:
             pause = POLL
             try:
+                await self.spaces.agree()
                 await self.spaces.look()
                 if self.spaces.lives:
                     if fresh:
@@ -129,7 +130,7 @@ class Filler:
     async def _pause(self, seconds: float) -> None:
         """Wait until something was written; without spaces as long as it takes."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds if self.spaces.lives else None):
+            async with asyncio.timeout(seconds if self.spaces.lives or not self.spaces.agreed else None):
                 await self.spaces.changed.wait()
                 # Nothing is done more often because more is written while it cannot be embedded.
                 await asyncio.sleep(self._idle())

@@ -7,6 +7,7 @@ for `memdeck spaces add` to bring it in. A key is sent to the origin for which i
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from memdeck_common.clock import Clock
-from memdeck_common.errors import BadRequest, ConfigurationError, Conflict
+from memdeck_common.errors import BadRequest, ConfigurationError, Conflict, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_daemon.infra.postgres.database import Database
@@ -104,6 +105,8 @@ class Spaces:
     """Mean cosine of unrelated memories, by space."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever there may be something to embed."""
+    agreed: bool = True
+    """Settings and database have been brought together."""
     _endpoint: Endpoint | None = None
     _lives: dict[int, Live] = field(default_factory=dict)
 
@@ -131,14 +134,26 @@ class Spaces:
         return self._endpoint
 
     async def open(self) -> None:
-        """Bring settings and database together.
+        """Bring settings and database together; later, where the database does not answer.
 
         Raises:
             ConfigurationError: the settings do not go together, or the embedder answers with other dimensions.
         """
-        self._endpoint = endpoint = configured(self.settings)
-        if endpoint is None:
+        self._endpoint = configured(self.settings)
+        self.agreed = self._endpoint is None
+        with contextlib.suppress(StoreUnavailable):
+            await self.agree()
+
+    async def agree(self) -> None:
+        """What `open` could not do without the database; nothing when that is done.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            ConfigurationError: as `open`.
+        """
+        if self.agreed:
             return
+        endpoint = self.endpoint
         dimensions = await self._tried(endpoint)
         async with self.database.transaction() as connection:
             spaces = await store.listed(connection)
@@ -162,6 +177,7 @@ class Spaces:
                     endpoint.model, primary.name, extra=action("embedding_space_differs"),
                 )  # fmt: skip
         await self.refresh()
+        self.agreed = True
 
     async def _begin(self, connection: object, endpoint: Endpoint, dimensions: int) -> None:
         try:

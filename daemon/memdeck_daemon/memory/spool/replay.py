@@ -36,7 +36,7 @@ BATCH: Final = 50
 ROWS: Final = 500
 """Memories that they hold together, at most, unless one add alone holds more."""
 FIRST_REST: Final = 0.2
-LAST_REST: Final = 5.0
+LAST_REST: Final = 2.0
 """Seconds of rest after the database did not answer."""
 TRIAL: Final = uuid.UUID(int=1)
 """Every id of the write that is tried and taken back."""

@@ -119,6 +119,7 @@ class Telemetry:
             uptime_seconds=(self._now() - self._boot.started_at).total_seconds(),
             services=self._vitals.services,
             counts=self._vitals.counts,
+            missing=list(self._waits()),
         )
 
     def live(self) -> Live:
