@@ -2,12 +2,8 @@
 
 import asyncio
 import os
-import shutil
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -15,57 +11,24 @@ import pytest
 
 from memdeck_common.errors import DatabaseUnusable
 from memdeck_common.settings import Database
-from memdeck_daemon.infra.postgres import account, binaries
 from memdeck_daemon.infra.postgres.external import check_external
-from tests.support.waiting import eventually_sync
+from tests.support.postgres import PASSWORD, PostgresServer
 
 SETTINGS = Database(connect_timeout=5, start_timeout=5)
-PASSWORD = "s3cret:/@word"
 QUOTED = "s3cret%3A%2F%40word"
 
 
 @pytest.fixture(scope="module")
-def server(base: Path) -> Iterator[str]:
-    """`host:port` of a server whose superuser is `owner`; its programs are a copy that a test may change."""
-    programs = binaries.shared_copy(binaries.packaged(), base / "external")
-    user = account.service_account() if os.geteuid() == 0 else account.daemon_account()
-    change: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.foreign else {}
-    folder = base / "external" / "cluster"
-    folder.mkdir(mode=0o700)
-    os.chown(folder, user.uid, user.gid)
-    (folder / "password").write_text(PASSWORD)
-    os.chown(folder / "password", user.uid, user.gid)
-    initdb = [
-        str(programs.initdb),
-        f"--pgdata={folder}/data",
-        "--username=owner",
-        f"--pwfile={folder}/password",
-    ]
-    initdb += ["--auth=scram-sha-256", "--no-sync", "--locale=C", "--encoding=UTF8"]
-    environment = {"TZ": "UTC", "PATH": "/usr/bin:/bin"}
-    subprocess.run(initdb, check=True, capture_output=True, cwd="/", env=environment, **change)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = {
-        "port": str(port),
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "fsync": "off",
-    }
-    command = [
-        str(programs.postgres),
-        "-D",
-        str(folder / "data"),
-        *(f"--{k}={v}" for k, v in options.items()),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/", **change)
-    pid_file = folder / "data" / "postmaster.pid"
-    eventually_sync(lambda: pid_file.exists() and "ready" in pid_file.read_text())
-    yield f"127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
-    shutil.rmtree(base / "external")
+def outside() -> Iterator[PostgresServer]:
+    one = PostgresServer()
+    yield one.start()
+    one.dispose()
+
+
+@pytest.fixture(scope="module")
+def server(outside: PostgresServer) -> str:
+    """`host:port`."""
+    return f"127.0.0.1:{outside.port}"
 
 
 @pytest.fixture
@@ -172,9 +135,9 @@ async def test_another_encoding_is_refused(url: str) -> None:
         await admin.close()
 
 
-async def test_a_server_without_pgvector_is_refused(url: str, base: Path) -> None:
+async def test_a_server_without_pgvector_is_refused(url: str, outside: PostgresServer) -> None:
     """And again usable once it is installed."""
-    (control,) = (base / "external").rglob("extension/vector.control")
+    (control,) = outside.folder.rglob("extension/vector.control")
     hidden = control.rename(control.with_suffix(".hidden"))
     try:
         assert "has no pgvector, but memdeck needs pgvector 0.8 or later" in await refused(url)
@@ -185,9 +148,9 @@ async def test_a_server_without_pgvector_is_refused(url: str, base: Path) -> Non
     await check_external(url, SETTINGS)
 
 
-async def test_an_old_pgvector_is_brought_up_to_date(url: str, base: Path) -> None:
+async def test_an_old_pgvector_is_brought_up_to_date(url: str, outside: PostgresServer) -> None:
     """The server carries a newer one, so nobody has to do it by hand."""
-    (folder,) = {path.parent for path in (base / "external").rglob("extension/vector.control")}
+    (folder,) = {path.parent for path in outside.folder.rglob("extension/vector.control")}
     script = folder / "vector--0.7.4.sql"
     script.write_text((folder / "vector--0.8.5.sql").read_text())
     update = folder / "vector--0.7.4--0.8.0.sql"
