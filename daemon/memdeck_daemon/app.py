@@ -31,6 +31,7 @@ from memdeck_daemon.infra.postgres.database import Database, guard_of
 from memdeck_daemon.infra.postgres.dedicated import connecting
 from memdeck_daemon.infra.postgres.gateway import Gateway
 from memdeck_daemon.infra.postgres.pulse import Pulse
+from memdeck_daemon.infra.resilience.breaker import Breaker
 from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import wing
@@ -122,6 +123,7 @@ async def running(
                 instance=settings.instance,
             )
         )
+        guard.tell = lambda breaker: _told(breaker, modes, memory)
         tiers = Tiered(
             L1(settings.cache.l1_bytes, L1_SECONDS, clock),
             beside.redis,
@@ -194,6 +196,13 @@ async def running(
 
 def _without(gateway: Gateway) -> list[str]:
     return [f"database: {gateway.missing}"] if gateway.missing else []
+
+
+def _told(breaker: Breaker, modes: Modes, memory: wing.Wing) -> None:
+    """The database's breaker has opened or closed."""
+    modes.database("well" if breaker.closed else "away")
+    if breaker.closed:
+        memory.spool.replay.soon()
 
 
 def _fingerprint(path: os.PathLike[str]) -> str:

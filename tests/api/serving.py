@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp import web
 
 from memdeck_common.clock import SystemClock, SystemIdentity
 from memdeck_common.paths import Home
@@ -127,12 +128,32 @@ async def served_with(
     answers: Answers | None = None,
 ) -> AsyncIterator[Api]:
     """The API with these parts while the block runs."""
-    clock, telemetry, spool = SystemClock(), FakeTelemetry(), FakeSpool()
+    telemetry, spool = FakeTelemetry(), FakeSpool()
+    app = await _application(settings, memory, store, answers, telemetry, spool)
+    admin = settings.home.admin_key.read_text().strip()
+    async with serve(app, settings.server, telemetry) as addresses, aiohttp.ClientSession() as session:
+        yield Api(addresses.url, admin, session, addresses.metrics_url, telemetry, settings.home, spool)
+
+
+async def application_of(home: Path) -> web.Application:
+    """The API over fakes, for who looks at its routes."""
+    return await _application(settings_of(home), None, None, None, FakeTelemetry(), FakeSpool())
+
+
+async def _application(
+    settings: Settings,
+    memory: Memories | None,
+    store: FakeKeyStore | None,
+    answers: Answers | None,
+    telemetry: FakeTelemetry,
+    spool: FakeSpool,
+) -> web.Application:
+    clock = SystemClock()
     identity = SystemIdentity(clock)
     access = Access(settings.server, settings.home, store or FakeKeyStore(), clock, identity)
     await access.load()
     memory = memory or FakeMemoryService(clock, identity)
-    app = build_application(
+    return build_application(
         settings,
         memory,
         access,
@@ -144,6 +165,3 @@ async def served_with(
         spaces=FakeSpaces(),
         spool=spool,
     )
-    admin = settings.home.admin_key.read_text().strip()
-    async with serve(app, settings.server, telemetry) as addresses, aiohttp.ClientSession() as session:
-        yield Api(addresses.url, admin, session, addresses.metrics_url, telemetry, settings.home, spool)

@@ -103,8 +103,8 @@ class Redis:
 
     @property
     def away(self) -> bool:
-        """Whether it is left alone."""
-        return not self.guard.breaker.closed
+        """Whether its last answer was a failure."""
+        return not self.guard.breaker.closed or self.guard.breaker.failures_in_a_row > 0
 
     @property
     def capacity(self) -> int:
