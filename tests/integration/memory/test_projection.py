@@ -14,6 +14,7 @@ import pytest
 from memdeck_common.errors import ConfigurationError, StoreUnavailable
 from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_daemon.memory.lexical.index import Changes, LexicalIndex, Watermark
+from memdeck_daemon.memory.lexical.tokens import terms
 from memdeck_daemon.memory.store import outbox
 from tests.integration.memory.driver import MakeMemories, Memories, caller
 from tests.support.waiting import eventually
@@ -314,3 +315,32 @@ async def test_an_index_that_is_killed_is_as_its_watermark_says(tmp_path: Path) 
         assert position.id >= told
         assert 20 * position.id == index.documents
         index.close()
+
+
+async def test_a_text_that_cannot_be_taken_apart_holds_up_nobody(make_memories: MakeMemories) -> None:
+    """It is set aside with the reason and shown; those around it are indexed, and it is too when it can be."""
+
+    def analyse(text: str) -> list[str]:
+        if "poison" in text:
+            raise RecursionError
+        return list(terms(text))
+
+    memories = await make_memories(background=("writer",))
+    memories.projection.analyse = analyse
+    await memories.projection.rebuild(await lineage(memories))
+    _, poison, _ = await memories.add("first zebra", "poison zebra", "last zebra", user="u")
+    before = await memories.add("another zebra", user="u")
+    await memories.catch_up()
+    assert (3, 1) == (memories.index.documents, memories.projection.parked)
+    assert "1 parked" in (await memories.projection.look()).note
+    rows = await memories.rows("SELECT name, owner, memory_id, reason FROM memory.projection_parked")
+    assert [(memories.projection.name, "user:u", poison, "RecursionError")] == [tuple(row) for row in rows]
+    await memories.change(poison, text="harmless zebra")
+    await memories.catch_up()
+    assert (4, 0) == (memories.index.documents, memories.projection.parked)
+    await memories.change(before[0], text="poison again")
+    await memories.catch_up()
+    assert (3, 1) == (memories.index.documents, memories.projection.parked)
+    memories.projection.analyse = terms
+    await memories.projection.rebuild(await lineage(memories))
+    assert (4, 0) == (memories.index.documents, memories.projection.parked)

@@ -8,7 +8,8 @@ themselves; searches go on meanwhile and say that they are degraded.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,6 +48,10 @@ class LexicalProjection:
     lag: int = 0
     rebuilds: int = 0
     """How often it was rebuilt since the daemon started."""
+    parked: int = 0
+    """Memories that could not be analysed; they are not found by their words."""
+    analyse: Callable[[str], Iterable[str]] = terms
+    """A text's words as they are indexed."""
     _rebuild_wanted: bool = False
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _acknowledged: float = 0.0
@@ -54,8 +59,10 @@ class LexicalProjection:
     async def look(self) -> Service:
         """The index as a service."""
         broken = self.state not in {"starting", "rebuilding", "following"}
-        state: State = "stale" if broken else "warn" if self.state == "rebuilding" else "ok"
+        ailing = self.state == "rebuilding" or self.parked
+        state: State = "stale" if broken else "warn" if ailing else "ok"
         note = f"lag {self.lag}" if self.state == "following" else self.state[:40]
+        note += f" · {self.parked} parked" if self.parked else ""
         return Service(name="lexical", state=state, in_use=self.index.documents, note=note)
 
     async def status(self) -> IndexStatus:
@@ -107,6 +114,7 @@ class LexicalProjection:
             lineage = await outbox.lineage(connection)
             known = await outbox.known(connection, self.name)
             now = await outbox.horizon(connection)
+            self.parked, _ = await outbox.parked(connection, self.name, 1)
         position = self.index.position
         usable = position is not None and position.complete and position.lineage == lineage and known
         # A position in the future is that of a database that was replaced by an older one.
@@ -123,10 +131,13 @@ class LexicalProjection:
         async with self.database.connection() as connection:
             place = await outbox.horizon(connection)
             await outbox.acknowledge(connection, self.name, place, lineage)
+            await self._park(connection, None, [])
             count = 0
             async for batch in outbox.all_texts(connection, BATCH):
                 unfinished = Watermark(lineage, place.xid, place.id, complete=False)
-                await self.index.apply(Changes(await _entries(batch)), unfinished)
+                entries, refused = await self._analysed(batch)
+                await self._park(connection, [], refused)
+                await self.index.apply(Changes(entries), unfinished)
                 count += len(batch)
         await self.index.apply(Changes(), Watermark(lineage, place.xid, place.id))
         self.rebuilds += 1
@@ -163,25 +174,48 @@ class LexicalProjection:
             places, upto = await outbox.read(connection, after, BATCH)
             found = await outbox.texts(connection, places) if places else []
             await self._acknowledge(connection, after, position.lineage)
-        self.lag = len(places)
-        if not places:
-            return False
-        present = {text.id for text in found}
+            self.lag = len(places)
+            if not places:
+                return False
+            entries, refused = await self._analysed(found)
+            await self._park(connection, [memory_id for _, memory_id in places], refused)
+        present = {entry.id for entry in entries}
         drops = [memory_id for _, memory_id in places if memory_id not in present]
-        changes = Changes(await _entries(found), drops)
-        await self.index.apply(changes, Watermark(position.lineage, upto.xid, upto.id))
+        await self.index.apply(Changes(entries, drops), Watermark(position.lineage, upto.xid, upto.id))
         self.lag = 0
         return True
+
+    async def _analysed(self, texts: Sequence[outbox.Text]) -> tuple[list[Entry], list[outbox.Parked]]:
+        """The memories as they are indexed, and those whose text cannot be taken apart."""
+        # Tokenising 2,000 memories takes 40 ms: not on the loop.
+        return await asyncio.to_thread(self._analyse, texts)
+
+    def _analyse(self, texts: Sequence[outbox.Text]) -> tuple[list[Entry], list[outbox.Parked]]:
+        entries, refused = [], []
+        for text in texts:
+            try:
+                found = tuple(self.analyse(spoken(text.actor, text.text)))
+            except Exception as error:  # noqa: BLE001 - one text must not hold up all that come after it
+                refused.append(outbox.Parked(text.owner, text.id, type(error).__name__))
+            else:
+                entries.append(Entry(text.id, text.identifiers.named(), found))
+        return entries, refused
+
+    async def _park(
+        self, connection: object, taken: Sequence[uuid.UUID] | None, refused: Sequence[outbox.Parked]
+    ) -> None:
+        if taken is not None and not refused and not self.parked:
+            return
+        await outbox.park(connection, self.name, taken, refused)
+        self.parked, _ = await outbox.parked(connection, self.name, 1)
+        if refused:
+            log.error(
+                "%d memories cannot be taken apart into words and were set aside", len(refused),
+                extra=action("projection_parked", memories=len(refused)),
+            )  # fmt: skip
 
     async def _acknowledge(self, connection: object, place: outbox.Position, lineage: str) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._acknowledged > ACKNOWLEDGE:
             await outbox.acknowledge(connection, self.name, place, lineage)
             self._acknowledged = now
-
-
-async def _entries(texts: Sequence[outbox.Text]) -> list[Entry]:
-    # Tokenising 2,000 memories takes 40 ms: not on the loop.
-    return await asyncio.to_thread(
-        lambda: [Entry(t.id, t.identifiers.named(), tuple(terms(spoken(t.actor, t.text)))) for t in texts]
-    )

@@ -132,3 +132,41 @@ async def acknowledge(connection: Any, name: str, place: Position, lineage_id: s
         name, place.xid, place.id, uuid.UUID(lineage_id),
     )  # fmt: skip
     await connection.execute(PRUNE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A memory that a consumer could not take."""
+
+    owner: str
+    id: uuid.UUID
+    reason: str
+
+
+async def park(
+    connection: Any, name: str, taken: Sequence[uuid.UUID] | None, refused: Sequence[Parked]
+) -> None:
+    """Note which memories a consumer could not take, and that it has taken others; `taken` None: all is begun anew."""
+    await connection.execute(
+        "DELETE FROM memory.projection_parked WHERE name = $1 AND ($2::uuid[] IS NULL OR memory_id = ANY($2))",
+        name, None if taken is None else list(taken),
+    )  # fmt: skip
+    if refused:
+        await connection.execute(
+            "INSERT INTO memory.projection_parked (name, owner, memory_id, reason) "
+            "SELECT $1, owner, id, reason FROM unnest($2::text[], $3::uuid[], $4::text[]) AS g (owner, id, reason) "
+            "ON CONFLICT (name, memory_id) DO UPDATE SET reason = excluded.reason, parked_at = now()",
+            name, [one.owner for one in refused], [one.id for one in refused], [one.reason for one in refused],
+        )  # fmt: skip
+
+
+async def parked(connection: Any, name: str, limit: int) -> tuple[int, list[Parked]]:
+    """How many memories a consumer could not take, and the first of them."""
+    rows = await connection.fetch(
+        "SELECT owner, memory_id, reason, count(*) OVER () AS total FROM memory.projection_parked WHERE name = $1 "
+        "ORDER BY parked_at, memory_id LIMIT $2",
+        name, limit,
+    )  # fmt: skip
+    return (rows[0]["total"] if rows else 0), [
+        Parked(row["owner"], row["memory_id"], row["reason"]) for row in rows
+    ]
