@@ -5,6 +5,7 @@ did not take, or took nobody knows how far, goes to the spool under the same ids
 waits there.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,10 @@ UNKNOWN: Final = (
     "GET /v1/receipts/{receipt} tells: 404 means that it was not."
 )
 
+PATIENCE: Final = 5.0
+"""Seconds after which an add that the database has not answered goes to the disk; should it be committed after all, the
+replay finds its receipt."""
+
 T = TypeVar("T")
 
 
@@ -43,6 +48,7 @@ class Writing:
     spool: Spool
     clock: Clock
     identity: Identity
+    patience: float = PATIENCE
 
     async def add(self, new: NewMemories, caller: Caller) -> Receipt:
         """Store messages; the receipt is `queued` where they wait on the disk."""
@@ -63,7 +69,11 @@ class Writing:
         [add] = await self.writer.prepared([intent])
         started = self.clock.monotonic()
         try:
-            outcomes = await self.writer.store(add)
+            # Without a spool there is nothing better to do than to wait.
+            async with asyncio.timeout(self.patience if self.spool.enabled else None):
+                outcomes = await self.writer.store(add)
+        except TimeoutError:
+            raise OutcomeUnknown from None
         except asyncpg.UniqueViolationError:
             # Two adds with one idempotency key at the same moment: the other one stored it.
             if known := await self._repeated(intent):

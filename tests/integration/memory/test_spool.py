@@ -1,6 +1,8 @@
 """Writes while Postgres is away: acknowledged from the disk, carried out once, in order."""
 
 import asyncio
+import resource
+import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from memdeck_common.clock import SystemClock
 from memdeck_common.errors import (
     Conflict,
     EventNotFound,
@@ -23,6 +26,7 @@ from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
+from memdeck_daemon.memory.spool.desk import SpoolDesk
 from tests.integration.memory.driver import ADMIN, Memories, caller, opened
 from tests.support.cable import Cable, laid
 from tests.support.waiting import eventually
@@ -76,6 +80,11 @@ async def _is_empty(memories: Memories) -> bool:
     return len(memories.spool.journal) == 0 and not list(
         memories.spool.journal.parked.folder.parent.glob("*.spool")
     )
+
+
+def desk(memories: Memories) -> SpoolDesk:
+    """The spool as operators see it."""
+    return SpoolDesk(memories.replay, SystemClock())
 
 
 async def texts(memories: Memories, where: dict[str, Any] = ALICE) -> list[str]:
@@ -349,3 +358,60 @@ async def test_a_memory_that_is_gone_is_not_found_again(memories: Memories, cabl
     undone = await memories.service.undo(memory_id, ADMIN)
     assert isinstance(undone, tuple)
     assert isinstance(undone[1], Memory)
+
+
+async def test_a_database_that_does_not_answer_is_not_waited_for(memories: Memories) -> None:
+    """The add is acknowledged from the disk; that its first attempt is committed after all does not double it."""
+    memories.service._writing = replace(memories.service._writing, patience=0.2)
+    async with memories.database.transaction() as blocker:
+        await blocker.execute("INSERT INTO memory.identifiers (kind, value) VALUES ('user', 'alice')")
+        told = await memories.receipt("once", user="alice", run="r")
+        assert told.queued
+        await memories.waits_for_a_lock()
+    assert "SUCCEEDED" == (await final(memories, told)).status
+    assert [(1, "once")] == await memories.arrivals("r")
+
+
+async def test_a_damaged_spool_is_read_as_far_as_it_can_be(start: Open, cable: Cable, tmp_path: Path) -> None:
+    """A torn tail is cut, a damaged middle is set aside and shown, and everything else is carried out."""
+    memories = await start(tasks=("writer",))
+    cable.cut()
+    for text in ("one", "two", "three"):
+        await memories.receipt(text, user="alice")
+    (file,) = (tmp_path / "spool").glob("*.spool")
+    data = bytearray(file.read_bytes())
+    data[data.index(b'"two"') + 2] ^= 1
+    file.write_bytes(bytes(data) + data[:50])
+    cable.mend()
+    later = await start(tasks=("writer",))
+    assert (2, 1) == (len(later.spool.journal), later.spool.damaged)
+    assert len(data) == file.stat().st_size
+    await later.replay.drain()
+    assert ["one", "three"] == await texts(later)
+    status = await desk(later).status()
+    (part,) = status.damaged
+    assert b'"tvo"' in (tmp_path / "spool" / "parked" / part.name).read_bytes()
+
+
+async def test_a_disk_that_is_full_refuses_and_recovers(start: Open, cable: Cable) -> None:
+    """Nothing is half done: what was acknowledged before and after is there, what was refused is not."""
+    memories = await start()
+    cable.cut()
+    taken = [await memories.receipt("before", user="alice")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The kernel ends a write at this size, in the middle of a frame, as a disk does that is full.
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+    try:
+        with pytest.raises(SpoolFull):
+            await memories.receipt("refused", user="alice")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (await desk(memories).status()).state == "full"
+    taken.append(await memories.receipt("after", user="alice"))
+    assert (await desk(memories).status()).state == "waiting"
+    cable.mend()
+    for receipt in taken:
+        assert "SUCCEEDED" == (await final(memories, receipt)).status
+    assert ["before", "after"] == await texts(memories)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -85,8 +86,8 @@ class Journal:
         Raises:
             OSError: the folder or a file cannot be used.
         """
-        for found in await self._in_thread(self._segments.open):
-            await self._opened(found)
+        for number in await self._in_thread(self._segments.begin):
+            await self._opened(await self._in_thread(partial(self._segments.open, number)))
         self.nbytes = self._segments.nbytes
         if self._places:
             log.warning(
@@ -239,12 +240,18 @@ class Journal:
         """The oldest file and its writes that still wait, in order; None when there is none."""
         self.added.clear()
         async with self._turn:
-            found = await self._in_thread(self._segments.first)
+            found = await self._in_thread(self._read_first)
+        if found is None:
+            return None
+        segment, intents = found
+        return segment, [intent for intent in intents if intent.receipt_id in self._places]
+
+    def _read_first(self) -> tuple[int, list[AnyIntent]] | None:
+        found = self._segments.first()
         if found is None:
             return None
         segment, read = found
-        intents = [intent for frame in read if (intent := self.decode(frame)) is not None]
-        return segment, [intent for intent in intents if intent.receipt_id in self._places]
+        return segment, [intent for frame in read if (intent := self.decode(frame)) is not None]
 
     def done(self, intent: AnyIntent) -> None:
         """A write waits no longer: it was carried out, found done, or parked."""

@@ -61,20 +61,24 @@ class Segments:
         """Bytes of all files."""
         return sum(self._sizes.values())
 
-    def open(self) -> list[Found]:
-        """Read all files and cut off what is torn at the end of the last one.
+    def begin(self) -> list[int]:
+        """The numbers of the files that an earlier process left, in order; each is to be opened.
 
         Raises:
-            OSError: the folder or a file cannot be used.
+            OSError: the folder cannot be used.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         numbers = sorted(int(path.stem) for path in self.folder.glob(f"*{SUFFIX}") if path.stem.isdecimal())
-        found = [self._opened(number, last=number == numbers[-1]) for number in numbers]
         self._last = numbers[-1] if numbers else 0
-        return found
+        return numbers
 
-    def _opened(self, number: int, *, last: bool) -> Found:
-        path = self._path(number)
+    def open(self, number: int) -> Found:
+        """Read a file of an earlier process, and cut off what is torn at the end of the last one.
+
+        Raises:
+            OSError: the file cannot be used.
+        """
+        path, last = self._path(number), number == self._last
         data = path.read_bytes()
         scan = frames.scan(data)
         damage = [(start, data[start:end]) for start, end in scan.damage]
@@ -100,7 +104,7 @@ class Segments:
             OSError: nothing of them is (no space left, and the like).
         """
         if self._active is None or self._sizes[self._active] >= self._limit:
-            self._begin()
+            self._add_file()
         number = self._active or 0
         start = self._sizes[number]
         try:
@@ -116,7 +120,7 @@ class Segments:
         self._sizes[number] = start
         return places
 
-    def _begin(self) -> None:
+    def _add_file(self) -> None:
         self.seal()
         number = self._last + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW

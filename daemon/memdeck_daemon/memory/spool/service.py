@@ -101,6 +101,8 @@ class Spool:
             if isinstance(error, OutcomeUnknown):
                 raise error from None
             raise
+        if self._full:
+            self._tell(full=False)
         if error is not None and not self.down:
             self.down = True
             fields = action("spool_opened", error=type(error).__name__)
