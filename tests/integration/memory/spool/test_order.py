@@ -1,102 +1,23 @@
 """Writes while Postgres is away: acknowledged from the disk, carried out once, in order."""
 
-import asyncio
-import resource
-import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from memdeck_common.clock import SystemClock
 from memdeck_common.errors import (
     Conflict,
     EventNotFound,
     MemoryNotFound,
     OutcomeUnknown,
-    SpoolFull,
     StoreUnavailable,
 )
-from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_common.settings import Memory as MemorySettings
-from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
-from memdeck_daemon.memory.spool.desk import SpoolDesk
-from tests.integration.memory.driver import ADMIN, Memories, caller, opened
-from tests.support.cable import Cable, laid
-from tests.support.waiting import eventually
-
-SETTINGS = MemorySettings(index_interval=0.02)
-POOL = DatabaseSettings(pool_min=1, pool_max=4, connect_timeout=0.5, acquire_timeout=0.5)
-TASKS = ("writer", "spool")
-ALICE = {"user_id": "alice"}
-
-Open = Callable[..., Awaitable[Memories]]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def cable(dsn: str) -> AsyncIterator[Cable]:
-    async with laid(dsn) as one:
-        yield one
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def start(cable: Cable, embedder: LocalEmbedder, tmp_path: Path) -> AsyncIterator[Open]:
-    """Wings over the cable, one after the other, on one spool."""
-    async with AsyncExitStack() as stack:
-
-        async def make(tasks: tuple[str, ...] = TASKS, settings: MemorySettings = SETTINGS) -> Memories:
-            return await stack.enter_async_context(
-                opened(
-                    cable.dsn,
-                    embedder,
-                    tmp_path / uuid.uuid4().hex,
-                    background=tasks,
-                    settings=settings,
-                    pool=POOL,
-                    spool=tmp_path / "spool",
-                )
-            )
-
-        yield make
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def memories(start: Open) -> Memories:
-    return await start()
-
-
-async def empty(memories: Memories) -> None:
-    """Wait until nothing waits any more."""
-    await eventually(lambda: _is_empty(memories), what="an empty spool")
-
-
-async def _is_empty(memories: Memories) -> bool:
-    return len(memories.spool.journal) == 0 and not list(
-        memories.spool.journal.parked.folder.parent.glob("*.spool")
-    )
-
-
-def desk(memories: Memories) -> SpoolDesk:
-    """The spool as operators see it."""
-    return SpoolDesk(memories.replay, SystemClock())
-
-
-async def texts(memories: Memories, where: dict[str, Any] = ALICE) -> list[str]:
-    """What is stored, oldest first."""
-    return [memory.text for memory in reversed(await memories.page(where))]
-
-
-async def final(memories: Memories, receipt: Receipt) -> Receipt:
-    """The receipt of a queued write after its replay."""
-    assert receipt.queued
-    await empty(memories)
-    return await memories.service.receipt(receipt.id, ADMIN)
+from tests.integration.memory.driver import ADMIN, Memories, caller
+from tests.integration.memory.spool.waiting import ALICE, Open, final, texts
+from tests.support.cable import Cable
 
 
 async def test_an_add_is_acknowledged_while_postgres_is_away(memories: Memories, cable: Cable) -> None:
@@ -244,42 +165,6 @@ async def test_a_repeated_add_is_one_add(memories: Memories, cable: Cable) -> No
     assert ["before", "mine", "once"] == await texts(memories)
 
 
-async def test_a_spool_survives_its_process(start: Open, cable: Cable) -> None:
-    """Another daemon on the same home carries out what the first one acknowledged, the changes among it."""
-    first = await start(tasks=("writer",))
-    cable.cut()
-    told = await first.receipt("one", user="alice")
-    await first.delete_scope({"user_id": "bob", "AND": [{"created_at": {"lt": "2030-01-01"}}]})
-    cable.mend()
-    second = await start(tasks=("writer",))
-    assert 2 == len(second.spool.journal)
-    assert (await second.receipt("two", user="alice")).queued
-    await second.replay.drain()
-    assert "SUCCEEDED" == (await second.service.receipt(told.id, ADMIN)).status
-    assert ["one", "two"] == await texts(second)
-
-
-async def test_what_was_done_before_a_crash_is_passed_over(start: Open, cable: Cable, tmp_path: Path) -> None:
-    """A file that is there again after its replay changes nothing."""
-    memories = await start(tasks=("writer",))
-    cable.cut()
-    await memories.receipt("one", user="alice", run="r")
-    (memory_id,) = [o.id for o in (await memories.receipt("two", user="alice", run="r")).outcomes if o.id]
-    await memories.service.delete(memory_id, ADMIN)
-    await memories.delete_scope({"user_id": "bob"})
-    (file,) = (tmp_path / "spool").glob("*.spool")
-    kept = file.read_bytes()
-    cable.mend()
-    await memories.replay.drain()
-    assert not file.exists()
-    (tmp_path / "spool" / "0000000099.spool").write_bytes(kept)
-    later = await start(tasks=("writer",))
-    await later.add("added since", user="bob")
-    await later.replay.drain()
-    assert [(1, "one")] == await later.arrivals("r")
-    assert ["added since"] == await texts(later, {"user_id": "bob"})
-
-
 async def test_an_add_that_the_database_refuses_blocks_nobody(memories: Memories, cable: Cable) -> None:
     """It is set aside with the reason, shown, and can be tried again."""
     await memories.rows("ALTER TABLE memory.memories ADD CONSTRAINT sane CHECK (text <> 'poison')")
@@ -313,38 +198,6 @@ async def test_a_database_that_refuses_everything_parks_nothing(start: Open, cab
     assert "SUCCEEDED" == (await memories.service.receipt(told.id, ADMIN)).status
 
 
-async def test_a_full_spool_refuses(start: Open, cable: Cable) -> None:
-    """Nothing is half done, and what was taken before stays."""
-    reports: list[bool] = []
-    memories = await start(settings=MemorySettings(spool_bytes=2_000))
-    memories.spool.report = reports.append
-    cable.cut()
-    taken = await memories.receipt("a" * 500, user="alice")
-    with pytest.raises(SpoolFull) as caught:
-        await memories.receipt("b" * 2_000, user="alice")
-    assert caught.value.facts["retry_after"]
-    assert [True] == reports
-    cable.mend()
-    await final(memories, taken)
-    assert [True, False] == reports
-    assert ["a" * 500] == await texts(memories)
-
-
-async def test_many_writers_share_a_flush(memories: Memories, cable: Cable) -> None:
-    """All of them are kept, and all are stored afterwards."""
-    cable.cut()
-    told = await asyncio.gather(
-        *(memories.receipt(f"text {n}", user=f"u{n % 7}", run=f"r{n % 3}") for n in range(300))
-    )
-    assert all(receipt.queued for receipt in told)
-    cable.mend()
-    with memories.database.guard.breaker.probe():  # the pulse does this in a daemon
-        pass
-    await empty(memories)
-    assert 300 == await memories.value("SELECT count(*) FROM memory.memories")
-    assert 300 == await memories.value("SELECT count(*) FROM memory.receipts WHERE kind = 'add'")
-
-
 async def test_a_memory_that_is_gone_is_not_found_again(memories: Memories, cable: Cable) -> None:
     """A deletion that waits behind its add leaves nothing."""
     cable.cut()
@@ -370,48 +223,3 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(memories: Memor
         await memories.waits_for_a_lock()
     assert "SUCCEEDED" == (await final(memories, told)).status
     assert [(1, "once")] == await memories.arrivals("r")
-
-
-async def test_a_damaged_spool_is_read_as_far_as_it_can_be(start: Open, cable: Cable, tmp_path: Path) -> None:
-    """A torn tail is cut, a damaged middle is set aside and shown, and everything else is carried out."""
-    memories = await start(tasks=("writer",))
-    cable.cut()
-    for text in ("one", "two", "three"):
-        await memories.receipt(text, user="alice")
-    (file,) = (tmp_path / "spool").glob("*.spool")
-    data = bytearray(file.read_bytes())
-    data[data.index(b'"two"') + 2] ^= 1
-    file.write_bytes(bytes(data) + data[:50])
-    cable.mend()
-    later = await start(tasks=("writer",))
-    assert (2, 1) == (len(later.spool.journal), later.spool.damaged)
-    assert len(data) == file.stat().st_size
-    await later.replay.drain()
-    assert ["one", "three"] == await texts(later)
-    status = await desk(later).status()
-    (part,) = status.damaged
-    assert b'"tvo"' in (tmp_path / "spool" / "parked" / part.name).read_bytes()
-
-
-async def test_a_disk_that_is_full_refuses_and_recovers(start: Open, cable: Cable) -> None:
-    """Nothing is half done: what was acknowledged before and after is there, what was refused is not."""
-    memories = await start()
-    cable.cut()
-    taken = [await memories.receipt("before", user="alice")]
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The kernel ends a write at this size, in the middle of a frame, as a disk does that is full.
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
-    try:
-        with pytest.raises(SpoolFull):
-            await memories.receipt("refused", user="alice")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, handler)
-    assert (await desk(memories).status()).state == "full"
-    taken.append(await memories.receipt("after", user="alice"))
-    assert (await desk(memories).status()).state == "waiting"
-    cable.mend()
-    for receipt in taken:
-        assert "SUCCEEDED" == (await final(memories, receipt)).status
-    assert ["before", "after"] == await texts(memories)
