@@ -1,5 +1,6 @@
 """Driver errors as sentences: what passes the border of the database, and what does not."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import pytest
 
 from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
 from memdeck_daemon.infra.postgres.database import COME_BACK, Database, StatementRefused
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.infra.resilience.guard import Guard, Room
 from memdeck_daemon.infra.resilience.policies import POSTGRESQL
 from tests.fakes.clock import ManualClock
@@ -38,7 +40,7 @@ class FakePool:
 
     @asynccontextmanager
     async def acquire(self, *, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109 - as the driver
-        assert 5 == timeout
+        assert timeout in {5, 0.01}
         yield self.connection
 
 
@@ -104,6 +106,33 @@ async def test_a_connection_that_lost_its_place_is_not_lent_again() -> None:
             async with Database(pool, acquire_timeout=5).transaction():
                 raise raised
         assert expected is pool.connection.terminated
+
+
+async def test_a_request_whose_time_is_up_does_not_wait_for_the_server_any_more() -> None:
+    """It is told that the database does not answer, and the connection is closed instead of given back."""
+    pool = FakePool()
+    database = Database(pool, acquire_timeout=0.01)
+    with deadline.within(0.02), pytest.raises(StoreUnavailable):
+        async with database.connection():
+            await asyncio.Event().wait()
+    assert pool.connection.terminated
+
+
+async def test_the_connection_of_a_request_that_is_cancelled_in_time_is_given_back() -> None:
+    pool, entered = FakePool(), asyncio.Event()
+    database = Database(pool, acquire_timeout=5)
+
+    async def work() -> None:
+        async with database.connection():
+            entered.set()
+            await asyncio.Event().wait()
+
+    with deadline.within(1000.0):
+        task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not pool.connection.terminated
 
 
 async def test_a_unique_violation_passes(database: Database) -> None:

@@ -137,36 +137,42 @@ class Endpoint:
         return None
 
     async def _value(self, request: web.Request, passage: _Passage) -> Any:
-        border, route = self._border, self._route
-        passage.principal = principal = self._admitted(request, passage)
-        body, raw = None, b""
-        if self._decoder is not None:
+        passage.principal = self._admitted(request, passage)
+        raw = b""
+        if self._decoder is not None or (request.can_read_body and request.method not in _NO_BODY):
             raw = await self._raw(request)
-            if route.kept and border.answers is not None:
-                known = await border.answers.again(request.raw_path, principal.caller.reach, raw)
-                if known is not None:
-                    return known
-            body = decoding.decoded(raw, self._decoder)
-        elif request.can_read_body and request.method not in _NO_BODY:
-            await self._raw(request)
-        call = Call(
-            principal=principal,
+        left = max(0.0, self._deadline - (self._border.clock.monotonic() - passage.began))
+        with deadline.within(left * HANDED_DOWN):
+            known = await self._kept(request, passage.principal, raw)
+            if known is not None:
+                return known
+            call = self._call(request, passage, raw)
+            try:
+                async with asyncio.timeout(left):
+                    return await self._handled(call)
+            except TimeoutError:
+                raise DeadlineExceeded from None
+
+    async def _kept(self, request: web.Request, principal: Principal, raw: bytes) -> Any:
+        """The answer of the same request before, if it is still right; what it asks of the database has the deadline too."""
+        answers = self._border.answers
+        if not self._route.kept or answers is None:
+            return None
+        return await answers.again(request.raw_path, principal.caller.reach, raw)
+
+    def _call(self, request: web.Request, passage: _Passage, raw: bytes) -> Call[Any, Any]:
+        border, route = self._border, self._route
+        return Call(
+            principal=passage.principal or NOBODY,
             request_id=passage.id,
-            body=body,
+            body=decoding.decoded(raw, self._decoder) if self._decoder is not None else None,
             query=decoding.converted(request.query, route.query) if route.query else None,
             path=decoding.path_values(request.match_info) if request.match_info else {},
             headers=request.headers,
             base_url=f"{request.scheme}://{request.headers.get(hdrs.HOST, border.settings.host)}",
-            raw=raw,
+            raw=raw if self._decoder is not None else b"",
             raw_path=request.raw_path,
         )
-        left = max(0.0, self._deadline - (border.clock.monotonic() - passage.began))
-        try:
-            with deadline.within(left * HANDED_DOWN):
-                async with asyncio.timeout(left):
-                    return await self._handled(call)
-        except TimeoutError:
-            raise DeadlineExceeded from None
 
     async def _handled(self, call: Call[Any, Any]) -> Any:
         if not self._queues:

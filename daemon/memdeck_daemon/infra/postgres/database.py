@@ -6,7 +6,9 @@ store learns that somebody was first; no connection string does, and no row: Pos
 errors, so of an unexpected one only its code and place are logged.
 """
 
+import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -126,11 +128,15 @@ class Database:
         if not (wait := deadline.left(self._acquire_timeout)):
             raise StoreUnavailable("There was no time left for the database.")
         async with self._pool.acquire(timeout=wait) as connection:
+            left = deadline.left(math.inf)
             try:
-                yield connection
-            except asyncpg.InternalClientError:
-                # The server went while a statement was under way: this connection must not be lent again.
-                connection.terminate()
+                async with asyncio.timeout(None if left == math.inf else left):
+                    yield connection
+            except BaseException as error:
+                # The server went while a statement was under way: this connection must not be lent again. Or the
+                # time of the request is up: giving the connection back would wait for the server once more.
+                if isinstance(error, asyncpg.InternalClientError) or not deadline.left(1.0):
+                    connection.terminate()
                 raise
 
     async def ping(self) -> float:
