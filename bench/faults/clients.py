@@ -17,7 +17,8 @@ import msgspec
 
 from bench.faults.history import GONE, History, Outcome, Subject
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=10, sock_connect=2)
+PATIENCE: Final = 10.0
+"""Seconds for which a client waits for an answer."""
 TEXT: Final = re.compile(r"(\S+) stands at (\d+)\.")
 PAGE: Final = 200
 PAUSE: Final = 0.05
@@ -56,10 +57,11 @@ class Answer:
 class Site:
     """The daemon as clients reach it: an address that stays, and a key."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, patience: float = PATIENCE) -> None:
         self._url, self._key = url, key
         self._session = aiohttp.ClientSession(
-            timeout=TIMEOUT, connector=aiohttp.TCPConnector(limit=0, force_close=True)
+            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=2),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
         )
 
     async def close(self) -> None:

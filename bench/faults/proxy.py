@@ -14,6 +14,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 CHUNK: Final = 65536
@@ -83,8 +84,8 @@ class _Pair:
 class Proxy:
     """One of them; `proxy()` runs it."""
 
-    def __init__(self, host: str, port: int, *, seed: int = 1) -> None:
-        """`host` and `port` of the upstream."""
+    def __init__(self, host: str | Path, port: int = 0, *, seed: int = 1) -> None:
+        """`host` and `port` of the upstream, or the path of its socket."""
         self._upstream, self._random = (host, port), random.Random(seed)
         self._toxics, self._changed = HEALTHY, asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -155,7 +156,11 @@ class Proxy:
             pair.abort()
 
     async def _connect(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
-        upstream_reader, pair.upstream = await asyncio.open_connection(*self._upstream)
+        host, port = self._upstream
+        if isinstance(host, Path):
+            upstream_reader, pair.upstream = await asyncio.open_unix_connection(host)
+        else:
+            upstream_reader, pair.upstream = await asyncio.open_connection(host, port)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump("up", pair, reader, pair.upstream))
             group.create_task(self._pump("down", pair, upstream_reader, pair.client))
@@ -247,7 +252,7 @@ def _linger_zero(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def proxy(host: str, port: int, *, seed: int = 1) -> AsyncIterator[Proxy]:
+async def proxy(host: str | Path, port: int = 0, *, seed: int = 1) -> AsyncIterator[Proxy]:
     """A proxy that listens for as long as the block lasts."""
     one = Proxy(host, port, seed=seed)
     await one.listen()
