@@ -67,7 +67,7 @@ class Replay:
         while True:
             try:
                 await self.drain()
-            except (Unavailable, OSError) as error:
+            except (MemdeckError, asyncpg.PostgresError, OSError) as error:
                 if not self.spool.trouble:
                     log.warning("the spool waits: %s", error, extra=action("replay_waits"))
                 self.spool.trouble = str(error)
@@ -188,8 +188,10 @@ class Replay:
         await self._tell(intent, [replace(o, event=Event.NONE, reason=o.reason or str(error)) for o in told])
 
     async def _tell(self, intent: AnyIntent, outcomes: Sequence[Outcome]) -> None:
-        async with self.database.connection() as connection:
-            await ledger.insert(connection, [ledger.Entry.of(intent, outcomes)])
+        # Its first attempt may have been committed this moment.
+        with suppress(asyncpg.UniqueViolationError):
+            async with self.database.connection() as connection:
+                await ledger.insert(connection, [ledger.Entry.of(intent, outcomes)])
 
     async def _park(self, intent: AnyIntent, error: Exception) -> None:
         """Set a write aside, once it is certain that it is to blame and not the database."""

@@ -61,6 +61,7 @@ class Spool:
             OSError: the folder or a file cannot be used.
         """
         await self.journal.open()
+        await self.journal.run(self._tidy)
         await self.recount()
         # What waits was acknowledged before anything that comes now.
         self.down = len(self.journal) > 0
@@ -71,6 +72,12 @@ class Spool:
         parked = self.journal.parked
         self.parked, damaged = await self.journal.run(lambda: (parked.names(), parked.damaged()))
         self.damaged = len(damaged)
+
+    def _tidy(self) -> None:
+        """A write that waits is not parked as well: a crash came between the two."""
+        parked = self.journal.parked
+        for receipt_id in parked.names() & set(self.journal.receipts()):
+            parked.remove(receipt_id)
 
     def _tell(self, *, full: bool) -> None:
         self._full = full
