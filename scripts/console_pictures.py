@@ -63,6 +63,8 @@ PICTURES = {
     "overview-120x36": Picture(deck.troubled),
     "overview-80x24": Picture(deck.troubled, 80, 24),
     "overview-degraded-120x36": Picture(deck.degraded),
+    "overview-severed-120x36": Picture(deck.severed),
+    "advice-mode-120x36": Picture(deck.severed, press=("enter",)),
     "overview-healthy-120x36": Picture(deck.healthy),
     "overview-restart-120x36": Picture(deck.restarted),
     "overview-never-120x36": Picture(deck.never),

@@ -23,6 +23,7 @@ SCENES = {
     "healthy": deck.healthy,
     "troubled": deck.troubled,
     "degraded": deck.degraded,
+    "severed": deck.severed,
     "restarted": deck.restarted,
 }
 

@@ -167,6 +167,12 @@ def degraded(store: Store, clock: FrozenClock) -> None:
     store.link_is(LinkState.RECONNECTING, tries=3, retry_in=4, reason="connection refused 127.0.0.1:8888")
 
 
+def severed(store: Store, clock: FrozenClock) -> None:
+    """The database went away 94 seconds ago; kept answers are given, writes wait on the disk."""
+    _play(store, clock, scenes.slots("healthy"), _severed_vitals)
+    store.round_trip(2)
+
+
 def restarted(store: Store, clock: FrozenClock) -> None:
     """The daemon was away for 25 seconds and came back as another process, 40 seconds ago."""
     before, after = scenes.slots("healthy", -300, -65), scenes.slots("healthy", -40, 0)
@@ -218,3 +224,9 @@ def _degraded_vitals(second: float) -> tuple[Vitals, list[LogLine]]:
         return scenes.vitals(), []
     changed = [scenes.BREAKER] + ([scenes.SILENT] if second >= -9 else [])
     return scenes.vitals(*changed, mode="reduced-precision", degraded=("local space", "lower ef")), []
+
+
+def _severed_vitals(second: float) -> tuple[Vitals, list[LogLine]]:
+    if second < -94:
+        return scenes.vitals(), []
+    return scenes.vitals(scenes.AWAY, mode="cache-only", degraded=("postgres",)), []

@@ -187,6 +187,8 @@ BREAKER = service(
     "embedder", 1200.0, (4, 4), "open", state="crit", up_since=NOON - 2 * DAY - 11 * 3600,
 )  # fmt: skip
 
+AWAY = service("postgres", None, (0, 8), "unreachable", state="crit", up_since=None)
+
 
 def crashing(second: float) -> float:
     """The embedder of the degraded mock-up: 40 ms until two minutes ago, then a second."""

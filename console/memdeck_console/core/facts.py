@@ -22,8 +22,18 @@ _HARD_MODES = ("cache-only", "read-only")
 _MODES = {
     "reduced-precision": "search answers with less precision",
     "essential-only": "recent memories come before historical ones",
-    "cache-only": "answers come from the cache, unverified",
-    "read-only": "memories can be read, not written",
+    "cache-only": "kept answers, unverified; writes are queued",
+    "read-only": "kept answers, unverified; writes are refused",
+}
+_MODE_ADVICE = {
+    "reduced-precision": "Searches use the local vectors until the embedder answers in time again; nothing is lost. Services "
+    "shows how it is, and its own log says why.",
+    "essential-only": "Memories at hand come first, because each way to the database takes long. Look at its load, its disk and "
+    "the way to it.",
+    "cache-only": "Start the database, or mend the way to it: `memdeck doctor` says which. What is written meanwhile is kept and "
+    "stored later; `memdeck spool status` shows it.",
+    "read-only": "Start the database, or mend the way to it: `memdeck doctor` says which. The spool is full or off "
+    "(`memdeck spool status`), so nothing can be written until then.",
 }
 
 
@@ -61,11 +71,12 @@ def facts_of(
     degraded: Sequence[str],
     counts: Counts,
 ) -> tuple[Fact, ...]:
-    """All facts, critical ones first, otherwise in fleet order."""
+    """All facts, critical ones first, otherwise the mode and then in fleet order."""
     found = [
+        # What callers notice comes before its cause.
+        *_mode(mode, degraded),
         *(fact for service in services if (fact := _service(service))),
         *(fact for operation in operations for fact in _operation(operation)),
-        *_mode(mode, degraded),
         *_disk(counts),
     ]
     return tuple(sorted(found, key=lambda fact: _ORDER[fact.severity]))
@@ -118,8 +129,8 @@ def _mode(mode: Mode, degraded: Sequence[str]) -> Iterable[Fact]:
     if mode != "normal":
         yield Fact(
             f"mode {mode}", "crit" if mode in _HARD_MODES else "warn", "mode", mode.upper(), _MODES[mode],
-            advice="The daemon returns to NORMAL by itself when what it waits for answers again"
-            + (f": {', '.join(degraded)}." if degraded else "."),
+            advice=_MODE_ADVICE[mode] + " The daemon returns to NORMAL by itself"
+            + (f" when these are well again: {', '.join(degraded)}." if degraded else "."),
         )  # fmt: skip
 
 

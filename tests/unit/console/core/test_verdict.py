@@ -78,6 +78,14 @@ def test_a_mode_other_than_normal_is_a_fact(mode: Mode, severity: str) -> None:
     assert (severity, mode.upper()) == (fact.severity, fact.headline)
 
 
+def test_the_mode_comes_before_what_caused_it() -> None:
+    """On every screen: what callers notice, then why."""
+    (row,) = verdict(seen(deck.severed))
+    assert ("CRIT", "mode CACHE-ONLY") == (row.word, row.headline)
+    assert ", kept answers, unverified; writes are queued" == row.rest
+    assert ("crit", "postgres unreachable") == row.aside
+
+
 @pytest.mark.parametrize(("free", "severities"), [(0.11, []), (0.09, ["warn"]), (0.04, ["crit"])])
 def test_a_disk_that_fills_is_a_fact(free: float, severities: list[str]) -> None:
     counts = Counts(disk_total_bytes=1000, disk_free_bytes=int(1000 * free))
