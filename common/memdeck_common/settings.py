@@ -70,7 +70,7 @@ class Database(Struct, frozen=True, kw_only=True):
 
     url: Annotated[str | None, env("MEMDECK_DATABASE_URL", secret=True)] = None
     """An external PostgreSQL ≥ 15 with pgvector ≥ 0.8; without it the embedded one runs."""
-    pool_min: Annotated[int, Meta(ge=1, le=100), env("MEMDECK_POSTGRES_POOL_MIN")] = 2
+    pool_min: Annotated[int, Meta(ge=1, le=100), env("MEMDECK_POSTGRES_POOL_MIN")] = 6
     """Connections opened before the daemon is ready."""
     pool_max: Annotated[int, Meta(ge=1, le=100), env("MEMDECK_POSTGRES_POOL_MAX")] = 6
     """Most connections; more than a few per core makes searches slower (docs/decisions)."""

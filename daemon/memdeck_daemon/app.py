@@ -97,7 +97,7 @@ async def running(
             observe=telemetry.observe_query,
             guard=guard,
         )
-        pulse = Pulse(lambda: gateway.dsn, guard.breaker, modes, clock.monotonic)
+        pulse = Pulse(lambda: gateway.dsn, guard.breaker, modes, clock.monotonic, database.abandon)
         if gateway.missing:
             guard.breaker.open("not there yet")  # nobody has to find out
         await pulse.beat()
@@ -200,6 +200,7 @@ def _without(gateway: Gateway) -> list[str]:
 
 def _told(breaker: Breaker, modes: Modes, memory: wing.Wing) -> None:
     """The database's breaker has opened or closed."""
+    modes.database("well" if breaker.closed else "away")
     modes.database("well" if breaker.closed else "away")
     if breaker.closed:
         memory.spool.replay.soon()

@@ -95,6 +95,7 @@ class Database:
         self._acquire_timeout = acquire_timeout
         self._observe = observe
         self.guard = guard or guard_of(SystemClock(), QUEUE, acquire_timeout)
+        self._lent_now: set[Any] = set()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
@@ -129,6 +130,7 @@ class Database:
             raise StoreUnavailable("There was no time left for the database.")
         async with self._pool.acquire(timeout=wait) as connection:
             left = deadline.left(math.inf)
+            self._lent_now.add(connection)
             try:
                 async with asyncio.timeout(None if left == math.inf else left):
                     yield connection
@@ -138,6 +140,13 @@ class Database:
                 if isinstance(error, asyncpg.InternalClientError) or not deadline.left(1.0):
                     connection.terminate()
                 raise
+            finally:
+                self._lent_now.discard(connection)
+
+    def abandon(self) -> None:
+        """End every connection that is lent right now: whoever waits for an answer on one is told that it was lost."""
+        for connection in list(self._lent_now):
+            connection.terminate()
 
     async def ping(self) -> float:
         """The epoch second since which the server is up; errors as `connection`."""

@@ -2,8 +2,8 @@
 
 Owns what is known of the database without asking it: whether it answers, how fast, since when it is up. The pulse closes
 the breaker as soon as the database answers again, so that nobody waits for the end of the open period; and it opens it
-when the database stays silent, which requests would find out one by one, each after its own timeout. It does not use the
-pool: one that is busy says nothing of the server.
+when the database is silent, and gives up what was asked of it, which requests would find out one by one, each after its
+own timeouts. It does not use the pool: one that is busy says nothing of the server.
 """
 
 import asyncio
@@ -17,12 +17,13 @@ from memdeck_daemon.infra.resilience.breaker import Breaker
 from memdeck_daemon.infra.resilience.modes import Modes
 
 INTERVAL: Final = 1.0
-ANSWER: Final = 3.0
-"""Seconds that an answer may take; a slow database is not an absent one."""
+ANSWER: Final = 4.0
+"""Seconds that an answer may take. With longer round trips the pool serves less than one search in three seconds: that is
+slower than any deadline. A database that was silent for a moment only is asked again a second later."""
 CONNECT: Final = 8.0
 """Seconds that a connection may take: several round trips."""
 SILENT: Final = 2
-"""Beats in a row without any answer after which the database is taken for away."""
+"""Beats in a row without any answer after which nobody waits for what was asked before, either."""
 SLOW: Final = 0.5
 """Seconds for one round trip from which on the database is slow."""
 APPLICATION: Final = "memdeckd pulse"
@@ -33,10 +34,16 @@ class Pulse:
     """Looks at the database; `run` for as long as the daemon serves."""
 
     def __init__(
-        self, dsn: Callable[[], str], breaker: Breaker, modes: Modes, now: Callable[[], float]
+        self,
+        dsn: Callable[[], str],
+        breaker: Breaker,
+        modes: Modes,
+        now: Callable[[], float],
+        abandon: Callable[[], None] = lambda: None,
     ) -> None:
-        """`dsn` may raise OSError: there is no database yet. `now`: monotonic seconds."""
+        """`dsn` may raise OSError: there is no database yet. `now`: monotonic seconds. `abandon` ends what is under way."""
         self._dsn, self._breaker, self._modes, self._now = dsn, breaker, modes, now
+        self._abandon = abandon
         self._connection: Any = None
         self._silent = 0
         self.up_since: float | None = None
@@ -62,10 +69,16 @@ class Pulse:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             self.up_since = None
             self._drop()
-            self._silent = self._silent + 1 if isinstance(error, TimeoutError) else 0
-            if self._silent >= SILENT and self._breaker.closed:
-                self._breaker.open("no answer")
+            if isinstance(error, TimeoutError):
+                self._heard_nothing()
         self._modes.database("slow" if slow else "well" if self._breaker.closed else "away")
+
+    def _heard_nothing(self) -> None:
+        self._silent += 1
+        if self._breaker.closed:
+            self._breaker.open("no answer")
+        if self._silent == SILENT:
+            self._abandon()
 
     async def ping(self) -> float:
         """The epoch second since which the server is up, as the last beat found it.

@@ -34,6 +34,8 @@ class Spool:
     clock: Clock
     report: Callable[[bool], None] = lambda _full: None
     """Told when the spool takes no writes (it is full, or off), and when it takes them again."""
+    away: Callable[[], bool] = lambda: False
+    """Whether the database is known not to answer: then nobody waits to find out."""
     down: bool = False
     """The database did not take the last write: until a replay goes through, none is tried directly."""
     trouble: str = ""
@@ -87,7 +89,7 @@ class Spool:
 
     def takes(self, intent: AnyIntent) -> bool:
         """Whether a write goes here without being tried: the database is down, or others wait before it."""
-        return (self.enabled and self.down) or self.journal.holds(intent)
+        return (self.enabled and (self.down or self.away())) or self.journal.holds(intent)
 
     async def put(self, intent: AnyIntent, error: StoreUnavailable | None = None) -> Receipt:
         """Keep a write on the disk; its receipt. `error` is that of a first attempt.
@@ -110,9 +112,9 @@ class Spool:
             raise
         if self._full:
             self._tell(full=False)
-        if error is not None and not self.down:
+        if (error is not None or self.away()) and not self.down:
             self.down = True
-            fields = action("spool_opened", error=type(error).__name__)
+            fields = action("spool_opened", error=type(error).__name__ if error else "left alone")
             log.warning("the database does not take writes: they are kept on the disk", extra=fields)
         return self._receipt(intent)
 
