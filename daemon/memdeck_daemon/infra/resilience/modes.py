@@ -130,8 +130,8 @@ class Modes:
 
     @property
     def essential(self) -> bool:
-        """Whether what is at hand comes before the database."""
-        return self._slow.holds or self._away.holds
+        """Whether what is at hand comes before the database, which is slow."""
+        return self._slow.holds and not self._away.holds
 
     @property
     def embedder_slow(self) -> bool:
@@ -147,7 +147,7 @@ class Modes:
         """What is being done without, by the names that answers use in `degraded`."""
         named = {
             "postgres": self._away.holds,
-            "history": self._slow.holds and not self._away.holds,
+            "history": self.essential,
             "embedder": self._embedder.holds,
             "dense": self._dense.holds,
             "spool": self._away.holds and self.spool_full,

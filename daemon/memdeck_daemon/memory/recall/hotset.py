@@ -109,6 +109,11 @@ class HotSet:
         # Shielded: when one of several searches that wait gives up, the others still want it.
         return await asyncio.shield(self._loading[key])
 
+    def at_hand(self, owner: Identifier) -> HotBlock | None:
+        """The owner's block, if it is here and some of its memories are."""
+        known = self._blocks.get(str(owner))
+        return known if known is not None and known.memories else None
+
     async def _load(self, owner: Identifier) -> HotBlock | None:
         live = self.spaces.primary if self.spaces is not None else None
         space = live.space if live else None

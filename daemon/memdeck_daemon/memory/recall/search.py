@@ -32,6 +32,8 @@ from memdeck_daemon.memory.store import blocks, reads
 LONGEST_QUERY: Final = 2_000
 """Characters of a query that are looked at; what an agent pastes behind that says nothing new."""
 
+HISTORY: Final = "history"
+"""What a search does without that looks at the memories at hand only."""
 ATTEMPTS: Final = 5
 """Blocks that are tried while other daemons write; then the indexes are searched."""
 
@@ -124,6 +126,8 @@ class Recall:
             self.observe("embed", watch.stages[-1].milliseconds / 1e3)
         owner = _sole_owner(question.branches)
         if owner is not None:
+            if (found := await self._at_hand(question, owner, watch)) is not None:
+                return found
             with watch.stage("hot set"):
                 hot = await self.hot.get(owner)
             if hot is not None:
@@ -158,6 +162,28 @@ class Recall:
             hot = fresh
         return await self._among_candidates(question, watch)
 
+    async def _at_hand(self, question: Question, owner: Identifier, watch: Stopwatch) -> Found | None:
+        """While the database is slow: the best of the memories that were read of late, without a question to it.
+
+        None where it is not slow, the filter needs it, or none of them fits.
+        """
+        hot = self.hot.at_hand(owner) if self.queries.spaces.modes.essential else None
+        if hot is None or not _names_owner_only(question):
+            return None
+        block, kept = hot.block, dict(hot.memories)
+        recent = np.fromiter((memory_id in kept for memory_id in block.ids), np.bool_, len(block))
+        with watch.stage("embed query"):
+            asked = await self._asked(question, block.actors)
+        with watch.stage("score"):
+            scores = score(block, asked)
+            recent = np.pad(recent, (0, len(block) - len(recent)))
+            ranked = Ranked(
+                block, scores, best(block, scores, asked, question.threshold, question.top_k, recent)
+            )
+        if not ranked.rows:
+            return None
+        return self._found(question, ranked, kept, len(block), (HISTORY,), watch)
+
     async def _ranked(self, question: Question, block: Block, watch: Stopwatch) -> Ranked:
         allowed = await self._allowed(question, block)
         with watch.stage("embed query"):
@@ -173,7 +199,7 @@ class Recall:
 
     async def _allowed(self, question: Question, block: Block) -> NDArray[np.bool_] | None:
         """Which rows match the filter; None: all, because it names nothing but the owner."""
-        if names_only(question.where) and all(len(branch) == 1 for branch in question.branches):
+        if _names_owner_only(question):
             return None
         async with self.database.connection() as connection:
             ids = await blocks.allowed(connection, question.where, question.branches, today=question.today)
@@ -243,3 +269,8 @@ def _sole_owner(branches: reads.Branches) -> Identifier | None:
     """The one owner that every branch names; None where there may be several."""
     users = {next((name for name in branch if name.kind == "user"), None) for branch in branches}
     return users.pop() if len(users) == 1 else None
+
+
+def _names_owner_only(question: Question) -> bool:
+    """Whether the filter asks for all memories of the owner."""
+    return names_only(question.where) and all(len(branch) == 1 for branch in question.branches)

@@ -1,0 +1,31 @@
+"""Searches while the database is slow: what is at hand comes first, and the answer says so."""
+
+from tests.integration.memory.driver import ADMIN, MakeMemories
+
+U = {"user_id": "u"}
+
+
+async def test_memories_at_hand_come_before_the_database(make_memories: MakeMemories) -> None:
+    """Those that were read of late; a question that they do not answer goes to the database, however slow."""
+    memories = await make_memories()
+    modes = memories.desk.spaces.modes
+    await memories.add("a zebra crossed", "a walrus sang", user="u")
+    assert 1 == len((await memories.search("zebra", U, top_k=1)).hits)
+    modes._slow.enter = 0.0
+    modes.database("slow")
+    at_hand = await memories.search("zebra or walrus", U)
+    assert (["a zebra crossed"], ("history",)) == (
+        [hit.memory.text for hit in at_hand.hits],
+        at_hand.degraded,
+    )
+    assert "hydrate" not in {stage.name for stage in at_hand.stages}
+    for where in ({"AND": [U, {"created_at": {"gte": "2000-01-01"}}]}, {"run_id": "nobody"}):
+        assert "history" not in (await memories.search("walrus", where)).degraded
+    (hit,) = at_hand.hits
+    await memories.service.delete(hit.memory.id, ADMIN)
+    after = await memories.search("zebra or walrus", U)
+    assert ["a walrus sang"] == [hit.memory.text for hit in after.hits]
+    assert "history" not in after.degraded
+    modes._slow.leave = 0.0
+    modes.database("well")
+    assert "history" not in (await memories.search("walrus", U)).degraded
