@@ -3,11 +3,13 @@
 #   make PYTHON=/path/to/python3.12 install    which Python makes .venv
 #   make test PYTEST_ARGS="-k feed -x"         arguments of pytest
 #   make bench PEER=http://127.0.0.1:8000      measures a second server beside ours
+#   make soak HOURS=168                        how long; half an hour without it
 #   make lock UPGRADE=1                        takes newer versions; without it only what pyproject.toml asks for changes
 
 PYTHON ?=
 PYTEST_ARGS ?=
 PEER ?=
+HOURS ?= 0.5
 UPGRADE ?=
 
 VENV := .venv/bin
@@ -17,7 +19,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit check check-format check-lint check-types check-imports check-limits check-lock \
-	format bench lock clean
+	format bench faults soak lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -61,6 +63,13 @@ format: install ## formats and mends what ruff can
 
 bench: install ## every figure of this machine as a table, and as JSON under docs/reports
 	@$(VENV)/python -m bench $(if $(PEER),--peer "$(PEER)")
+
+faults: install ## kills, outages, crowds, fuzzing and a soak in their long form, and docs/reports/faults.json; hours
+	@$(VENV)/python -m scripts.servers
+	@$(VENV)/python -m bench.faults
+
+soak: install ## steady load for HOURS: memory, descriptors and tasks must not grow
+	@$(VENV)/python -m bench.faults.soak --hours "$(HOURS)" --json docs/reports/soak.json
 
 lock: install ## requirements.lock anew from pyproject.toml
 	@$(VENV)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

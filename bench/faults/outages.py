@@ -39,7 +39,6 @@ EACH: Final = 10
 CLIENTS: Final = 8
 PACE: Final = 0.05
 """Seconds between two requests of a client."""
-DEADLINE: Final = 10.0
 RIGHT: Final = 0.999
 LAG_MS: Final = 20.0
 
@@ -52,10 +51,21 @@ class Plan:
     sets: tuple[tuple[str, ...], ...] = SETS
     faults: tuple[str, ...] = tuple(FAULTS)
     seconds: float = 10.0
+    deadline: float = 10.0
+    """Seconds that a request may take."""
     recover: bool = True
     parts: tuple[str, ...] = PARTS
     without: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+
+
+def control(seed: int) -> Plan:
+    """An outage of a daemon without its protections: no answers are kept, and no writes are spooled."""
+    settings = (("MEMDECK_L1_BYTES", "0"), ("MEMDECK_SPOOL_BYTES", "0"))
+    return Plan(
+        seed=seed, sets=(("postgres",),), faults=("refuse",), seconds=4.0, recover=False, parts=("postgres",),
+        settings=settings,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -74,6 +84,7 @@ class Verdict:
     """Right or declared."""
     p99_ms: float = 0.0
     slowest_ms: float = 0.0
+    deadline_ms: float = 0.0
     recovery_seconds: float | None = None
     recovery_bar: float = 0.0
     waited_for: str = ""
@@ -84,7 +95,7 @@ class Verdict:
     def held(self) -> bool:
         """Whether all bars hold."""
         back = self.recovery_seconds is None or self.recovery_seconds <= self.recovery_bar
-        return self.share >= RIGHT and self.p99_ms <= DEADLINE * 1e3 and back and self.lag_p99_ms < LAG_MS
+        return self.share >= RIGHT and self.p99_ms <= self.deadline_ms and back and self.lag_p99_ms < LAG_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +239,14 @@ def _search(one: Known, query: str) -> dict[str, Any]:
 async def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> list[Verdict]:
     """All scenarios of a plan, on one daemon."""
     parts = tuple(part for part in plan.parts if part in available())
-    settings = {"MEMDECK_REQUEST_TIMEOUT": f"{DEADLINE:g}", **dict(plan.settings)}
+    settings = {"MEMDECK_REQUEST_TIMEOUT": f"{plan.deadline:g}", **dict(plan.settings)}
     verdicts = []
     async with staged(settings, parts=parts, without=plan.without, seed=plan.seed) as stage:
-        site = Site(stage.daemon.url, stage.daemon.key, patience=3 * DEADLINE)
+        site = Site(stage.daemon.url, stage.daemon.key, patience=3 * plan.deadline)
         judge = Judge(stage, site, plan.seed)
         try:
             await judge.prepare()
-            await _until_well(judge, PROBE * 6)
+            await _until_well(judge, PROBE * 6 if plan.recover else PROBE)
             for broken in plan.sets:
                 if set(broken) & set(parts) != set(broken) and broken != PARTS:
                     say(f"{broken}: not on this machine")
@@ -266,7 +277,8 @@ async def _scenario(stage: Stage, judge: Judge, broken: tuple[str, ...], fault: 
     verdict = Verdict(
         broken, fault, plan.seed, total, judge.counts["right"], judge.counts["declared"], dict(judge.wrong),
         round((judge.counts["right"] + judge.counts["declared"]) / max(total, 1), 5),
-        round(taken[math.ceil(len(taken) * 0.99) - 1], 1), round(taken[-1], 1), recovery_bar=round(bar, 1),
+        round(taken[math.ceil(len(taken) * 0.99) - 1], 1), round(taken[-1], 1), plan.deadline * 1e3,
+        recovery_bar=round(bar, 1),
     )  # fmt: skip
     if plan.recover:
         verdict.recovery_seconds, verdict.waited_for = await _until_well(judge, 2 * bar)
