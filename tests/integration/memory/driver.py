@@ -17,6 +17,8 @@ from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.infra.postgres.pool import open_pool
+from memdeck_daemon.infra.postgres.pulse import Pulse
+from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory import wing as wings
@@ -192,6 +194,8 @@ async def opened(
             ) as wing,
             Tasks(asyncio.Event()) as tasks,
         ):
+            pulse = Pulse(lambda: dsn, database.guard.breaker, Modes(clock), clock.monotonic)
+            tasks.start("pulse", pulse.run())
             for task in background:
                 tasks.start(task, wing.background[task]())
             yield Memories(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from memdeck_common.wire.feed import Slot
-from memdeck_common.wire.latency import bucket_of, from_counts, merged, percentile_ms
+from memdeck_common.wire.latency import Histogram, bucket_of, from_counts, merged, percentile_ms
 
 KEPT: Final = 300
 """Seconds."""
@@ -51,6 +51,14 @@ class Latencies:
 
     def p95_ms(self, operation: str, seconds: int = 60) -> float | None:
         """95th percentile of the last `seconds`, in ms; None without calls."""
+        return percentile_ms(self._recent(operation, seconds), 0.95)
+
+    def calls(self, operation: str, seconds: int = 60) -> int:
+        """How many there were in the last `seconds`."""
+        return self._recent(operation, seconds).count
+
+    def _recent(self, operation: str, seconds: int) -> Histogram:
         since = self.now() - seconds
-        recent = [slot.ops[operation] for slot in self.slots if slot.at >= since and operation in slot.ops]
-        return percentile_ms(merged(recent), 0.95)
+        return merged(
+            slot.ops[operation] for slot in self.slots if slot.at >= since and operation in slot.ops
+        )

@@ -24,6 +24,8 @@ LOW_DISK: Final = 10 * 10**9
 FULL_DISK: Final = 100 * 10**6
 SLOW_MS: Final = 60.0
 """p95 of the database above which it is worth a look."""
+FEW: Final = 100
+"""Calls of a minute by which nothing is judged: their p95 is one call of a database that just woke up, or of a busy moment."""
 
 
 class Usage(Protocol):
@@ -67,7 +69,8 @@ def postgres_probe(
             since = await asyncio.wait_for(ping(), DEADLINE)
         except (MemdeckError, TimeoutError) as error:
             state, note = "crit", "no answer" if isinstance(error, TimeoutError) else "unreachable"
-        if state == "ok" and p95 is not None and p95 > SLOW_MS:
+        slow = p95 is not None and p95 > SLOW_MS and latencies.calls("query") >= FEW
+        if state == "ok" and slow:
             state, note = "warn", f"max {SLOW_MS:.0f}"
         return Service(
             name="postgres",
