@@ -34,11 +34,17 @@ class OwnDaemon:
     """One daemon and its home. Use as a context manager, which removes all of it at the end."""
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, command: Sequence[str | Path] = (COMMAND, "serve")
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str | Path] = (COMMAND, "serve"),
+        folder: Path | None = None,
     ) -> None:
-        """`settings`: variables of memdeck that differ from their defaults; `command` takes the arguments of `serve`."""
+        """`settings`: variables of memdeck that differ from their defaults; `command` takes the arguments of `serve`;
+        `folder`: where there is room for it.
+        """
         self._command = command
-        self._sandbox = Path(tempfile.mkdtemp(prefix="mdbench-"))
+        self._sandbox = Path(tempfile.mkdtemp(prefix="mdbench-", dir=folder))
         # As root, the database belongs to another user, who must be able to reach its folder.
         self._sandbox.chmod(0o711)
         self.home = self._sandbox / "home"
@@ -60,6 +66,11 @@ class OwnDaemon:
             self.stop()
         finally:
             shutil.rmtree(self._sandbox, ignore_errors=True)
+
+    @property
+    def sandbox(self) -> Path:
+        """The folder that holds its home and its database."""
+        return self._sandbox
 
     @property
     def pid(self) -> int | None:

@@ -121,6 +121,7 @@ async def running(
                 shared=beside.redis,
                 modes=modes,
                 instance=settings.instance,
+                vectors_folder=home.indexes / "vectors",
             )
         )
         guard.tell = lambda breaker: _told(breaker, modes, memory)
@@ -175,7 +176,7 @@ async def running(
             clock,
             answers,
             session_memory=memory.sessions,
-            lexical_index=memory.projection,
+            lexical_index=memory.indexes,
             spaces=memory.desk,
             spool=memory.spool,
         )

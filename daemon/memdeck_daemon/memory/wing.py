@@ -17,6 +17,7 @@ from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.infra.postgres.dedicated import Connect
+from memdeck_daemon.infra.postgres.tuning import this_machine
 from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.memory.changes import Changer
 from memdeck_daemon.memory.embedding.desk import SpacesDesk
@@ -26,7 +27,10 @@ from memdeck_daemon.memory.embedding.queries import Queries, SharedCache
 from memdeck_daemon.memory.embedding.spaces import Spaces
 from memdeck_daemon.memory.generations import Generations
 from memdeck_daemon.memory.lexical.index import LexicalIndex
+from memdeck_daemon.memory.projections.desk import IndexDesk
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
+from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.hotset import HotSet
 from memdeck_daemon.memory.recall.search import Recall
 from memdeck_daemon.memory.scopes import Scopes
@@ -43,6 +47,7 @@ from memdeck_daemon.memory.spool.segments import Segments
 from memdeck_daemon.memory.spool.service import Spool
 from memdeck_daemon.memory.unverified import Unverified
 from memdeck_daemon.memory.upkeep import purge
+from memdeck_daemon.memory.vectors.maker import Maker
 from memdeck_daemon.memory.writer import Writer
 from memdeck_daemon.memory.writing import Writing
 
@@ -56,6 +61,8 @@ class Wing:
     generations: Generations
     writer: Writer
     projection: LexicalProjection
+    vectors: VectorIndexes
+    indexes: IndexDesk
     desk: SpacesDesk
     filler: Filler
     spool: SpoolDesk
@@ -87,8 +94,10 @@ async def opened(
     embedding: EmbeddingSettings | None = None,
     shared: SharedCache | None = None,
     modes: Modes | None = None,
+    vectors_folder: Path | None = None,
 ) -> AsyncIterator[Wing]:
-    """The wing over a database. `folder` holds the derived index, `name` is its reader's name in the outbox.
+    """The wing over a database. `folder` holds the keyword index, `name` is its reader's name in the outbox;
+    `vectors_folder` holds the vector indexes of big owners, beside it if None.
 
     In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
     seconds. `connect` and `checked` are those of `Generations`; `shared` keeps vectors of queries and windows of sessions
@@ -119,7 +128,13 @@ async def opened(
         changer = Changer(
             database, generations, embedder, scopes, hot, clock, identity, settings.undo_hours, wake
         )
-        recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe)
+        maker = Maker(database, vectors_folder or folder.with_name(f"{folder.name}-vectors"), clock)
+        stack.callback(maker.close)
+        room = settings.vector_bytes if settings.vector_bytes is not None else this_machine().memory // 4
+        vectors = VectorIndexes(database, spaces, maker, f"vectors of {name}", room, clock, current)
+        big = BigOwners(database, index)
+        stack.callback(big.close)
+        recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe, vectors, big)
         spool = await _spool(stack, spool_folder, settings.spool_bytes, clock, modes)
         replay = Replay(spool, database, writer, changer)
         writing = Writing(database, writer, changer, spool, clock, identity)
@@ -133,6 +148,8 @@ async def opened(
             "writer": writer.run,
             "spool": replay.run,
             "lexical projection": projection.run,
+            "vector indexes": vectors.follow,
+            "vector files": vectors.work,
             "embedding": filler.run,
             "warming": warming.run,
             "purge": partial(purge.run, database, settings.undo_hours, sessions.purge),
@@ -143,6 +160,8 @@ async def opened(
             generations,
             writer,
             projection,
+            vectors,
+            IndexDesk(projection, vectors),
             desk,
             filler,
             SpoolDesk(replay, clock),

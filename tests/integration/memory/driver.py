@@ -38,6 +38,7 @@ from memdeck_daemon.memory.model import (
     Receipt,
 )
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
+from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.service import SessionService
 from memdeck_daemon.memory.spool.replay import Replay
@@ -65,6 +66,7 @@ class Memories:
     folder: Path
     desk: SpacesDesk
     replay: Replay
+    vectors: VectorIndexes
 
     @property
     def spool(self) -> Spool:
@@ -207,6 +209,7 @@ async def opened(
                 folder,
                 wing.desk,
                 wing.spool.replay,
+                wing.vectors,
             )
     finally:
         await asyncio.wait_for(connections.close(), 10)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.lexical.tokens import term_keys
 from memdeck_daemon.memory.recall.columns import Column
-from memdeck_daemon.memory.recall.primary import NEIGHBOUR_SHARE, PrimaryVectors
+from memdeck_daemon.memory.recall.primary import NEIGHBOUR_SHARE, KnownCosines, PrimaryVectors
 from memdeck_daemon.memory.recall.questions import has_time_word, is_question
 
 Floats = NDArray[np.float32]
@@ -97,7 +97,10 @@ class Block:
     def __init__(self, primary: PrimaryVectors | None = None) -> None:
         """`primary`: room for the vectors of the primary space, where searches ask for it."""
         self.primary = primary
-        self.ids: list[uuid.UUID] = []
+        self.known: KnownCosines | None = None
+        """Instead: cosines of the primary space that are known already."""
+        self._appended: list[uuid.UUID] = []
+        self.ids: Sequence[uuid.UUID] = self._appended
         self.owners: list[str] = []
         self.vectors = Column(np.float32, (DIMENSIONS,))
         self.mixed_norm = Column(np.float32)
@@ -139,7 +142,7 @@ class Block:
         if not lines:
             return
         first = len(self.ids)
-        self.ids.extend(item.line.id for item in lines)
+        self._appended.extend(item.line.id for item in lines)
         self.owners.extend(item.line.owner for item in lines)
         self.vectors.extend(np.stack([item.line.vector for item in lines]))
         self.run.extend([self._number(self.runs, _run_key(item.line)) for item in lines])

@@ -29,3 +29,7 @@ class Column:
     def values(self) -> NDArray[Any]:
         """What was appended."""
         return self.array[: self.size]
+
+    def adopt(self, values: NDArray[Any]) -> None:
+        """Take an array as it is for what was appended."""
+        self.array, self.size = values, len(values)

@@ -52,6 +52,8 @@ WINDOW: Final = np.array([0.4, 0.7, 0.7, 0.4], np.float32)
 MIXED: Final = np.array([0, NEIGHBOUR_SHARE, NEIGHBOUR_SHARE, 0], np.float32)
 BEFORE: Final = np.array([0, 1, 0, 0], np.float32)
 FLOOR: Final = 5.0
+FEW: Final = 12
+"""Terms that are counted one by one, which is faster than all at once."""
 SESSION_BEST: Final = 3
 """A session is as good as the mean of its best turns."""
 
@@ -163,7 +165,8 @@ def _cosines(block: Block, asked: Asked) -> tuple[Floats, Floats]:
 
     In the primary space where the vectors are there, else in the local one; calibrated, so that they compare.
     """
-    primary, query = block.primary, asked.primary
+    query = asked.primary
+    primary = block.primary if block.known is None else block.known
     if primary is None or query is None or primary.space != query.space:
         return _local_cosines(block, asked)
     near = primary.cosines(query.vector)
@@ -263,6 +266,8 @@ def _length_norm(length: Floats) -> Floats:
 def _counts(block: Block, terms: Sequence[str]) -> Floats:
     """How often each term stands in each text. Shape: (terms, rows)."""
     keys = np.array([key_of(term) for term in terms], np.uint32)
+    if len(keys) <= FEW:
+        return np.stack([_count(block, key) for key in keys])
     order = np.argsort(keys)
     place = np.searchsorted(keys[order], block.token_key.values)
     place[place == len(keys)] = 0
@@ -270,6 +275,11 @@ def _counts(block: Block, terms: Sequence[str]) -> Floats:
     cells = order[place[match]] * len(block) + block.token_row.values[match]
     counts = np.bincount(cells, minlength=len(terms) * len(block))
     return counts.reshape(len(terms), len(block)).astype(np.float32)
+
+
+def _count(block: Block, key: np.uint32) -> Floats:
+    rows = block.token_row.values[block.token_key.values == key]
+    return np.bincount(rows, minlength=len(block)).astype(np.float32)
 
 
 def _idf(asked: Asked, term: str, found: int, rows: int) -> float:
@@ -286,7 +296,8 @@ def _idf(asked: Asked, term: str, found: int, rows: int) -> float:
 def _session(block: Block, lexical: Floats) -> Floats:
     """The mean of the best turns of each row's run; 0 without a run."""
     runs = block.run.values
-    order = np.lexsort((-lexical, runs))
+    # By run, within it the best first: scores lie below 1, and one key sorts in a third of the time of two.
+    order = np.argsort(runs - 0.5 * lexical.astype(np.float64))
     sorted_runs = runs[order]
     starts = np.flatnonzero(np.r_[True, sorted_runs[1:] != sorted_runs[:-1]])
     place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))

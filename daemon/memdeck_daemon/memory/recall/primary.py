@@ -25,6 +25,26 @@ CHUNK: Final = 512
 """Rows that are widened to single precision together."""
 
 
+class KnownCosines:
+    """Cosines that were computed before, with the one question of this search."""
+
+    def __init__(self, space: int, near: Floats, mixed_norm: Floats, present: NDArray[np.bool_]) -> None:
+        self.space, self._near, self.mixed_norm, self._present = space, near, mixed_norm, present
+        self.missing = not present.all()
+
+    def cosines(self, query: Halves) -> Floats:  # noqa: ARG002 - the question is known
+        """As they are."""
+        return self._near
+
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows have their vector."""
+        return self._present
+
+    def surrounded(self, links: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which rows have their own vector and those of both neighbours, where there are any."""
+        return _surrounded(self._present, links)
+
+
 class PrimaryVectors:
     """Columns that grow with the block."""
 
@@ -106,6 +126,10 @@ class PrimaryVectors:
 
     def surrounded(self, links: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which rows have their own vector and those of both neighbours, where there are any."""
-        known = np.append(self._present.values, np.True_)  # the sentinel behind the last row is no neighbour
-        whole: NDArray[np.bool_] = known[:-1] & known[links[:, BESIDE]].all(axis=1)
-        return whole
+        return _surrounded(self._present.values, links)
+
+
+def _surrounded(present: NDArray[np.bool_], links: NDArray[np.int32]) -> NDArray[np.bool_]:
+    known = np.append(present, np.True_)  # the sentinel behind the last row is no neighbour
+    whole: NDArray[np.bool_] = known[:-1] & known[links[:, BESIDE]].all(axis=1)
+    return whole

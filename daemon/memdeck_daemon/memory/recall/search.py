@@ -1,7 +1,8 @@
 """One search: understand the question, score, hydrate.
 
 Owns the order of the stages and their timings. A search in one owner's memories is scored over all of them, in a hot
-block; any other over the candidates that the arms propose. The formula is the same.
+block; one in the memories of an owner that is too big for that over candidates from the owner's vector index; any other
+over the candidates that the database proposes. The formula is the same.
 """
 
 import uuid
@@ -16,24 +17,29 @@ from numpy.typing import NDArray
 
 from memdeck_common.clock import Clock
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.embedding.queries import Queries, RemoteQuery
 from memdeck_daemon.memory.filters import Filter, names_only
 from memdeck_daemon.memory.lexical.index import LexicalIndex
 from memdeck_daemon.memory.lexical.tokens import query_terms, stop_words
 from memdeck_daemon.memory.model import Found, Hit, Identifier, Memory, Stage
+from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall import candidates, questions
+from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.fusion import Asked, Scores, best, score
-from memdeck_daemon.memory.recall.hotset import HotBlock, HotSet
+from memdeck_daemon.memory.recall.hotset import MOST_ROWS, HotBlock, HotSet
 from memdeck_daemon.memory.scopes import Scopes
 from memdeck_daemon.memory.store import blocks, reads
+from memdeck_daemon.memory.vectors.index import VectorIndex
 
 LONGEST_QUERY: Final = 2_000
 """Characters of a query that are looked at; what an agent pastes behind that says nothing new."""
 
 HISTORY: Final = "history"
 """What a search does without that looks at the memories at hand only."""
+NOWHERE: Final = np.zeros(0, np.float32)
 ATTEMPTS: Final = 5
 """Blocks that are tried while other daemons write; then the indexes are searched."""
 
@@ -108,6 +114,10 @@ class Recall:
     queries: Queries
     observe: Callable[[str, float], None] = lambda _name, _seconds: None
     """Told the seconds of the stages that are shown as operations of their own."""
+    vectors: VectorIndexes | None = None
+    """The vector indexes of big owners."""
+    big: BigOwners | None = None
+    """Searches in them."""
     most_exact: int = candidates.MOST_EXACT
     """As `candidates.gather` takes it."""
 
@@ -128,11 +138,35 @@ class Recall:
         if owner is not None:
             if (found := await self._at_hand(question, owner, watch)) is not None:
                 return found
+            return await self._of_owner(question, owner, watch)
+        return await self._among_candidates(question, watch)
+
+    async def _of_owner(self, question: Question, owner: Identifier, watch: Stopwatch) -> Found:
+        hot = None
+        if not self._is_big(question, owner):
             with watch.stage("hot set"):
                 hot = await self.hot.get(owner)
-            if hot is not None:
-                return await self._among_all(question, owner, hot, watch)
+        if hot is not None:
+            return await self._among_all(question, owner, hot, watch)
+        with watch.stage("vector index"):
+            index = await self._indexed(question, owner)
+        if index is not None:
+            return await self._among_big(question, index, watch)
         return await self._among_candidates(question, watch)
+
+    def _is_big(self, question: Question, owner: Identifier) -> bool:
+        """Whether it is known without a question to the database that the owner has too many memories for a hot block."""
+        index = None
+        if self.vectors is not None:
+            index = self.vectors.known(owner, question.remote.space if question.remote else LOCAL)
+        return index is not None and index.rows.live > MOST_ROWS
+
+    async def _indexed(self, question: Question, owner: Identifier) -> VectorIndex | None:
+        """The owner's vector index, up to date; None: there is none yet, or it is too far behind."""
+        if self.vectors is None or self.big is None:
+            return None
+        index = self.vectors.of(owner, question.remote.space if question.remote else LOCAL)
+        return index if index is not None and await self.vectors.fresh(index) else None
 
     async def _embedded(self, question: Question) -> Question:
         """With its vector in the primary space, if that can be had in time."""
@@ -205,11 +239,14 @@ class Recall:
             ids = await blocks.allowed(connection, question.where, question.branches, today=question.today)
         return np.fromiter((memory_id in ids for memory_id in block.ids), np.bool_, len(block))
 
-    async def _asked(self, question: Question, actors: dict[str, int]) -> Asked:
+    async def _asked(self, question: Question, actors: dict[str, int], *, needed: bool = True) -> Asked:
+        """`needed`: whether anything is compared in the local space."""
         query = question.query
         known = actors if len(actors) <= questions.ACTORS else {}
         named = questions.named_actors(query, known)
-        vector = (await self.embedder.embed([questions.content_of(query, stop_words(query), known)]))[0]
+        vector = NOWHERE
+        if needed:
+            vector = (await self.embedder.embed([questions.content_of(query, stop_words(query), known)]))[0]
         return Asked(
             terms=query_terms(query),
             vector=vector,
@@ -220,14 +257,27 @@ class Recall:
             primary=question.remote,
         )
 
+    async def _among_big(self, question: Question, index: VectorIndex, watch: Stopwatch) -> Found:
+        """Score what the arms propose from memory; the database is asked for the answer's memories alone."""
+        if self.big is None:
+            raise TypeError
+        plain = _names_owner_only(question)
+        with watch.stage("embed query"):
+            asked = await self._asked(question, {}, needed=question.remote is None or bool(index.waiting))
+        with watch.stage("candidates"):
+            proposed = await self.big.gather(index, _wanted(question, asked), plain=plain)
+        with watch.stage("score"):
+            ranked = self._among(question, asked, proposed)
+        with watch.stage("hydrate"):
+            async with self.database.connection() as connection:
+                memories = await reads.many(connection, [(str(index.owner), one) for one in ranked.ids()])
+        return self._found(question, ranked, memories, proposed.total, proposed.degraded, watch)
+
     async def _among_candidates(self, question: Question, watch: Stopwatch) -> Found:
         """Score what the arms propose."""
         with watch.stage("embed query"):
             asked = await self._asked(question, {})
-        wanted = candidates.Wanted(
-            question.where, question.branches, list(asked.terms), asked.vector, question.top_k, question.today,
-            question.remote,
-        )  # fmt: skip
+        wanted = _wanted(question, asked)
         async with self.database.connection() as connection:
             names = {name for branch in question.branches for name in branch}
             totals = await self.scopes.totals(connection, names)
@@ -263,6 +313,13 @@ class Recall:
     ) -> Found:
         hits = ranked.hits(memories, explain=question.explain)
         return Found(hits, total, (*question.degraded, *degraded), tuple(watch.stages), question.threshold)
+
+
+def _wanted(question: Question, asked: Asked) -> candidates.Wanted:
+    return candidates.Wanted(
+        question.where, question.branches, list(asked.terms), asked.vector, question.top_k, question.today,
+        question.remote,
+    )  # fmt: skip
 
 
 def _sole_owner(branches: reads.Branches) -> Identifier | None:

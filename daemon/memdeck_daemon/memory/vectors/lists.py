@@ -1,0 +1,156 @@
+"""Codes in lists of near ones, so that a search need not look at all.
+
+Owns the lists: every row belongs to the one of the centroids that is nearest to it, the codes of a list lie side by side,
+and a search scans the lists whose centroids are nearly as near as the nearest. How many that are depends on the question:
+where memories crowd around it, many lists are about as near, and all of them are scanned; elsewhere a few are. Refuses to
+decide: it proposes rows, whose whole vectors are compared then.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded
+
+Ints = NDArray[np.int64]
+
+PER_ROOT: Final = 4.0
+"""Lists, as a multiple of the square root of the rows."""
+SAMPLED: Final = 32
+"""Rows a list that the centroids are found from."""
+ROUNDS: Final = 5
+NEARLY: Final = 0.7
+"""Lists are scanned whose centroids are at least this share as near as the nearest (docs/decisions/0008-vector-indexes.md)."""
+LEAST_SCANNED: Final = 4_000
+"""Codes that a search scans at least, about 0.05 ms."""
+MOST_SCANNED: Final = 100_000
+"""Codes that a search scans at most, about 2 ms."""
+TOGETHER: Final = 4_096
+"""Rows that are compared with the centroids together."""
+FIRST: Final = 8
+"""The share of the scanned codes, nearest lists first, that says how near a code must be to be looked at again."""
+SEED: Final = 8
+
+
+class Stopped(Exception):
+    """The daemon ends, or nobody wants the result any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Never changed; an extension is another one."""
+
+    centroids: Floats
+    starts: Ints
+    """Where each list begins, and where the last one ends."""
+    codes: Codes
+    scales: Floats
+    rows: NDArray[np.int32]
+
+    @property
+    def nbytes(self) -> int:
+        """What they occupy."""
+        return int(self.codes.nbytes + self.scales.nbytes + self.rows.nbytes + self.centroids.nbytes)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """All of it by name, to be put down."""
+        return {name: getattr(self, name) for name in ("centroids", "starts", "codes", "scales", "rows")}
+
+    @classmethod
+    def of(
+        cls, centroids: Floats, labels: NDArray[np.int32], codes: Codes, scales: Floats, rows: Ints
+    ) -> Self:
+        """From rows in any order, each with its list."""
+        order = np.argsort(labels, kind="stable")
+        sizes = np.bincount(labels, minlength=len(centroids))
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return cls(centroids, starts, codes[order], scales[order], rows[order].astype(np.int32))
+
+    def extended(self, flat: Floats, rows: Ints, kept: NDArray[np.bool_]) -> "Lists":
+        """With further rows, and without those that `kept` says (by row) are gone."""
+        labels = np.repeat(np.arange(len(self.centroids), dtype=np.int32), np.diff(self.starts))
+        stay, fresh = kept[self.rows], coded(flat)
+        return Lists.of(
+            self.centroids,
+            np.concatenate([labels[stay], assigned(flat, self.centroids)]),
+            np.concatenate([self.codes[stay], fresh.codes]),
+            np.concatenate([self.scales[stay], fresh.scales]),
+            np.concatenate([self.rows[stay].astype(np.int64), rows]),
+        )
+
+    def nearest(self, point: Floats, count: int) -> Ints:
+        """About the `count` nearest rows to a projected vector, shape (width,), in no order."""
+        near = self.centroids @ point
+        lists = np.argsort(-near)
+        sizes = (self.starts[1:] - self.starts[:-1]).take(lists)
+        ends = np.cumsum(sizes)
+        nearly = np.count_nonzero(near >= NEARLY * near.max()) if near.max() > 0 else len(near)
+        least, most = np.searchsorted(ends, (LEAST_SCANNED, MOST_SCANNED))
+        enough = int(min(max(nearly, least + 1), most + 1))
+        lists, sizes, ends = lists[:enough], sizes[:enough], ends[:enough]
+        scores, places = self._scanned(point, lists, sizes, ends)
+        return self.rows[places[_best(scores, count)]].astype(np.int64)
+
+    def _scanned(self, point: Floats, lists: Ints, sizes: Ints, ends: Ints) -> tuple[Floats, Ints]:
+        """The inner products of all codes in some lists, and where these stand."""
+        import numkong  # late: 4 MB that only big owners need
+
+        code, begins = coded(point[None]).codes, self.starts[lists]
+        parts = [
+            np.asarray(numkong.cdist(self.codes[begin : begin + size], code, "dot")).reshape(-1)
+            for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)
+            if size
+        ]
+        total = int(ends[-1]) if len(ends) else 0
+        places = np.arange(total) + np.repeat(begins - ends + sizes, sizes)
+        scores = np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)
+        return scores * self.scales[places], places
+
+
+def _best(scores: Floats, count: int) -> Ints:
+    """The places of the greatest scores, in no order."""
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    first = scores[: max(len(scores) // FIRST, count)]
+    # Of nearly all it is enough to know that they are worse than what was found first.
+    kept = np.flatnonzero(scores >= np.partition(first, len(first) - count)[len(first) - count])
+    if len(kept) > count:
+        kept = kept[np.argpartition(-scores[kept], count - 1)[:count]]
+    return kept
+
+
+def assigned(flat: Floats, centroids: Floats) -> NDArray[np.int32]:
+    """The nearest centroid of each row."""
+    found = [
+        np.argmax(flat[start : start + TOGETHER] @ centroids.T, axis=1)
+        for start in range(0, len(flat), TOGETHER)
+    ]
+    return np.concatenate(found).astype(np.int32) if found else np.zeros(0, np.int32)
+
+
+def centres(sample: Floats, rows: int, stopped: Callable[[], bool]) -> Floats:
+    """Centroids for so many rows, of unit length: spherical k-means over a sample of them; seconds, for a thread.
+
+    Raises:
+        Stopped: half-way.
+    """
+    count = max(1, min(int(PER_ROOT * math.sqrt(rows)), len(sample) // 4))
+    random = np.random.default_rng(SEED)
+    found = sample[random.choice(len(sample), count, replace=False)]
+    for _ in range(ROUNDS):
+        if stopped():
+            raise Stopped
+        found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+        labels = assigned(sample, found)
+        sizes = np.bincount(labels, minlength=count)
+        order = np.argsort(labels, kind="stable")
+        starts = np.minimum(np.concatenate([[0], np.cumsum(sizes)[:-1]]), len(sample) - 1)
+        sums = np.add.reduceat(sample[order], starts, axis=0)
+        spare = sample[random.choice(len(sample), count)]
+        found = np.where(sizes[:, None] > 0, sums, spare)
+    centroids: Floats = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    return np.ascontiguousarray(centroids, np.float32)
