@@ -5,6 +5,7 @@ off meanwhile: the vectors come along, nothing waits for an embedder. The local 
 others; the local space is not what is measured.
 """
 
+import asyncio
 import hashlib
 import io
 import uuid
@@ -30,7 +31,7 @@ TRAILER: Final = b"\xff\xff"
 
 async def connected(sandbox: Path) -> asyncpg.Connection:
     """A connection to the embedded database of a daemon that runs in a sandbox."""
-    socket = next(sandbox.rglob(".s.PGSQL.5432"))
+    socket = await asyncio.to_thread(lambda: next(sandbox.rglob(".s.PGSQL.5432")))
     connection = await asyncpg.connect(dsn(socket.parent, configuration.DATABASE), command_timeout=600)
     await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
     return connection
@@ -57,7 +58,7 @@ class Loader:
                 await self._put(first, batch, owners)
             self.counts.update(owners)
             say(first + len(batch.ids))
-        await self._counters(memories)
+        await self._counters()
         await self._connection.execute("ANALYZE memory.memories, memory.locator")
 
     async def _put(self, first: int, batch: Batch, owners: list[str]) -> None:
@@ -96,7 +97,7 @@ class Loader:
             table, schema_name="memory", source=io.BytesIO(raw), columns=columns, format=kind
         )
 
-    async def _counters(self, memories: int) -> None:
+    async def _counters(self) -> None:
         rows = [("user", name, 1, count, count) for name, count in self.counts.items()]
         await self._connection.copy_records_to_table(
             "identifiers",

@@ -40,7 +40,8 @@ class OwnDaemon:
         command: Sequence[str | Path] = (COMMAND, "serve"),
         folder: Path | None = None,
     ) -> None:
-        """`settings`: variables of memdeck that differ from their defaults; `command` takes the arguments of `serve`;
+        """`settings`: variables of memdeck that differ from their defaults; `command` takes the arguments of `serve`.
+
         `folder`: where there is room for it.
         """
         self._command = command

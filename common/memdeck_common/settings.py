@@ -99,10 +99,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     """Least cosine of a dense hit when a search names none; keyword hits are exempt."""
     hot_bytes: Annotated[Count, env("MEMDECK_HOT_BYTES")] = 64 * 1024 * 1024
     """Memory for the owners that were searched last; others are loaded when they are searched."""
-    vector_bytes: Annotated[
-        Count | None, env("MEMDECK_VECTOR_BYTES", default_doc="a quarter of the machine's memory")
-    ] = None
-    """Memory for the vectors of owners with too many memories to compare each; files are mapped into it. 0: none."""
+    vector_bytes: Annotated[Count | None, env("MEMDECK_VECTOR_BYTES")] = None
+    """Memory for the vectors of owners of more than 10,000 memories, mapped files included; a quarter of the machine's when not given, 0: none."""
     index_interval: Annotated[Positive, env("MEMDECK_INDEX_INTERVAL")] = 0.5
     """Seconds between commits of the lexical index while there is something to index."""
     spool_bytes: Annotated[Count, env("MEMDECK_SPOOL_BYTES")] = 128 * 1024 * 1024

@@ -6,6 +6,7 @@ settings alone.
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(settings: Settings) -> int:
     from memdeck_daemon.infra import descriptors, heap
 
+    # Before numpy is loaded: its own threads would spin on processors that other requests need.
+    for library in ("OPENBLAS", "VECLIB", "OMP"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     heap.economise()  # before the first thread
     descriptors.allow(settings.server.max_connections)
     import uvloop  # late: `check` and `--help` do without

@@ -1,4 +1,4 @@
-"""`memdeck index status|rebuild`: the lexical index, which is derived from the memories and may be dropped at any time."""
+"""`memdeck index status|rebuild`: what is derived from the memories, so that they are found quickly, and may be dropped."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,17 @@ COLUMNS: Final = (
     Column("LAG", right=True),
     Column("REBUILDS", right=True),
     Column("LINEAGE"),
+)
+
+
+VECTOR_COLUMNS: Final = (
+    Column("VECTORS OF"),
+    Column("SPACE", right=True),
+    Column("STATE"),
+    Column("MEMORIES", right=True),
+    Column("WAITING", right=True),
+    Column("UNSAVED", right=True),
+    Column("MB", right=True),
 )
 
 
@@ -101,21 +112,41 @@ def _show(invocation: Invocation, found: "IndexStatus") -> None:
             ]
         ],
     )
+    if found.vectors:
+        terminal.table(
+            VECTOR_COLUMNS,
+            [
+                [
+                    one.owner,
+                    number(one.space),
+                    Cell(one.state, "ok" if one.state in {"ready", "on disk"} else "warn"),
+                    number(one.memories),
+                    number(one.waiting),
+                    number(one.unsaved),
+                    number(one.bytes // 1_000_000),
+                ]
+                for one in found.vectors
+            ],
+        )
 
 
 COMMANDS = (
     Command(
         "index",
-        "state of the lexical index; build it anew",
-        details="The lexical index finds memories by their words. It is derived: building it anew loses nothing, and searches go on.",
+        "state of the indexes; build them anew",
+        details="The keyword index finds memories by their words, vector indexes find those of big owners by their meaning. "
+        "They are derived: building them anew loses nothing, and searches go on.",
         examples=("memdeck index status", "memdeck index rebuild"),
         parts=(
             Command(
-                "status", "what it holds and how far it is", status, examples=("memdeck index status --json",)
+                "status",
+                "what they hold and how far they are",
+                status,
+                examples=("memdeck index status --json",),
             ),
             Command(
                 "rebuild",
-                "build it anew from the memories",
+                "build them anew from the memories",
                 rebuild,
                 _rebuild_options,
                 examples=("memdeck index rebuild", "memdeck index rebuild --no-wait"),

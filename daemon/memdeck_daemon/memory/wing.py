@@ -96,10 +96,9 @@ async def opened(
     modes: Modes | None = None,
     vectors_folder: Path | None = None,
 ) -> AsyncIterator[Wing]:
-    """The wing over a database. `folder` holds the keyword index, `name` is its reader's name in the outbox;
-    `vectors_folder` holds the vector indexes of big owners, beside it if None.
+    """The wing over a database. `folder` holds the keyword index, `name` is its reader's name in the outbox.
 
-    In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
+    `vectors_folder` holds the vector indexes of big owners, beside the keyword index if None. In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
     seconds. `connect` and `checked` are those of `Generations`; `shared` keeps vectors of queries and windows of sessions
     for the other daemons of this `instance` too; `modes` hears what is slow, and whether the spool is full.
     """

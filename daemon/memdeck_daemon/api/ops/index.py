@@ -1,4 +1,4 @@
-"""`/ops/index`: the state of the lexical index, and building it anew."""
+"""`/ops/index`: the state of the keyword index and of the vector indexes, and building them anew."""
 
 from typing import Final
 
@@ -34,8 +34,8 @@ def routes(parts: Parts) -> list[Route]:
     serve = IndexRoutes(parts.index)
     return [
         Route(method="GET", path="/ops/index", handler=serve.status, operation="index", need="operator", dialect="ops",
-              summary="State of the lexical index", answer=wire.IndexStatus),
+              summary="State of the keyword index and of the vector indexes of big owners", answer=wire.IndexStatus),
         Route(method="POST", path="/ops/index/rebuild", handler=serve.rebuild, operation="index", need="operator",
-              dialect="ops", summary="Build the lexical index anew", answer=wire.RebuildStarted, status=202,
+              dialect="ops", summary="Build the indexes anew", answer=wire.RebuildStarted, status=202,
               description="Nothing is lost: it is derived from the memories. Searches go on and say that they are degraded."),
     ]  # fmt: skip

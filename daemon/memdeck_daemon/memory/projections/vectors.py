@@ -258,16 +258,15 @@ class VectorIndexes:
             lineage, now = await outbox.lineage(connection), await outbox.horizon(connection)
             read = await big.acknowledged(connection, self.name, lineage)
             count = await big.owned(connection, owner)
-        self._check_size(key, count, dimensions)
+        self._check_size(count, dimensions)
         self._states[key] = "opening"
+        index = None
         try:
-            if key in self._anew:
-                raise FilesBroken("it was asked for")
-            index = await self.maker.opened(owner, key[1], lineage, read, now)
-            if index.dimensions != dimensions or not await self._apply(index):
-                raise FilesBroken("they are too old")
+            if key not in self._anew:
+                index = await self.maker.opened(owner, key[1], lineage, read, now)
         except FilesBroken as error:
             log.info("a vector index is made: %s", error, extra=action("vector_index_missing", owner=key[0]))
+        if index is None or index.dimensions != dimensions or not await self._apply(index):
             index = await self._made(key, owner, dimensions, lineage)
         self._indexes[key] = index
         self._shrink(key)
@@ -293,7 +292,7 @@ class VectorIndexes:
             raise NotNow("the space is not searched any more")
         return primary.space.dimensions
 
-    def _check_size(self, key: Key, count: int, dimensions: int) -> None:
+    def _check_size(self, count: int, dimensions: int) -> None:
         if count < LEAST:
             raise NotNow(f"has only {count} memories")
         size = count * (2 * dimensions + EACH)

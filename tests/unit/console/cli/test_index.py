@@ -12,7 +12,7 @@ from tests.unit.console.cli.conftest import Memdeck
 def status(**changed: Any) -> dict[str, Any]:
     plain = {
         "state": "following", "documents": 1200, "memories": 1234, "lag": 34, "complete": True, "rebuilds": 1,
-        "lineage": "0193c0de",
+        "lineage": "0193c0de", "vectors": [],
     }  # fmt: skip
     return plain | changed
 
@@ -21,6 +21,17 @@ def status(**changed: Any) -> dict[str, Any]:
 def an_index(script: ScriptedDaemon) -> None:
     script.on("GET", "/ops/index", status())
     script.on("POST", "/ops/index/rebuild", {"message": "It is being rebuilt.", "rebuilds": 1})
+
+
+def test_status_shows_the_vectors_of_big_owners(memdeck: Memdeck, script: ScriptedDaemon) -> None:
+    one = {
+        "owner": "user:alice", "space": 2, "state": "sorting 40 %", "memories": 20_000, "waiting": 3, "unsaved": 17,
+        "bytes": 88_000_000,
+    }  # fmt: skip
+    script.on("GET", "/ops/index", status(vectors=[one]))
+    ran = memdeck("index", "status")
+    assert 0 == ran.code
+    assert all(word in ran.out for word in ("user:alice", "sorting 40 %", "20,000", "17", "88"))
 
 
 def test_status_shows_how_far_it_is(memdeck: Memdeck) -> None:
