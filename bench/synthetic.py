@@ -24,6 +24,8 @@ COMMON: Final = 0.27
 SPREAD: Final = 0.66
 NOISE: Final = 0.35
 VOCABULARY: Final = 40_000
+STOP_WORDS: Final = 60.0
+"""The most frequent words of a language say nothing, and no index holds them: the distribution begins behind them."""
 OWN_WORDS: Final = 12
 """Words that a cluster prefers."""
 SHARE_OWN: Final = 0.3
@@ -61,7 +63,7 @@ class Synthetic:
         self._centres = centres / np.linalg.norm(centres, axis=1, keepdims=True)
         sizes = rng.pareto(SHAPE, CLUSTERS) + 1
         self._weights = sizes / sizes.sum()
-        ranks = np.arange(VOCABULARY) + 2.7
+        ranks = np.arange(VOCABULARY) + STOP_WORDS
         self._zipf = np.cumsum(ranks**-1.07 / np.sum(ranks**-1.07))
         self._words = [_word(number) for number in range(VOCABULARY)]
         self._own = rng.integers(200, VOCABULARY, (CLUSTERS, OWN_WORDS))

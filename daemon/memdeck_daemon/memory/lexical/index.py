@@ -82,6 +82,16 @@ class Weights:
     frequencies: Mapping[str, int]
     """How many memories of the scope hold each term."""
 
+    def rarest(self, most: int) -> "Weights":
+        """The rarest terms, as many as occur `most` times together; at least one."""
+        kept, total = dict[str, float](), 0
+        for term in sorted(self.idf, key=self.frequencies.__getitem__):
+            total += self.frequencies[term]
+            if kept and self.frequencies[term] and total > most:
+                break
+            kept[term] = self.idf[term]
+        return Weights(kept, self.frequencies)
+
 
 @dataclass(slots=True)
 class LexicalIndex:

@@ -18,8 +18,10 @@ from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded
 
 Ints = NDArray[np.int64]
 
-PER_ROOT: Final = 4.0
+PER_ROOT: Final = 8.0
 """Lists, as a multiple of the square root of the rows."""
+MOST_LISTS: Final = 4_096
+"""Each search looks at all centroids."""
 SAMPLED: Final = 32
 """Rows a list that the centroids are found from."""
 ROUNDS: Final = 5
@@ -132,13 +134,18 @@ def assigned(flat: Floats, centroids: Floats) -> NDArray[np.int32]:
     return np.concatenate(found).astype(np.int32) if found else np.zeros(0, np.int32)
 
 
+def lists_for(rows: int) -> int:
+    """How many lists so many rows are put into."""
+    return min(MOST_LISTS, int(PER_ROOT * math.sqrt(rows)))
+
+
 def centres(sample: Floats, rows: int, stopped: Callable[[], bool]) -> Floats:
     """Centroids for so many rows, of unit length: spherical k-means over a sample of them; seconds, for a thread.
 
     Raises:
         Stopped: half-way.
     """
-    count = max(1, min(int(PER_ROOT * math.sqrt(rows)), len(sample) // 4))
+    count = max(1, min(lists_for(rows), len(sample) // 4))
     random = np.random.default_rng(SEED)
     found = sample[random.choice(len(sample), count, replace=False)]
     for _ in range(ROUNDS):

@@ -32,7 +32,7 @@ from memdeck_daemon.memory.vectors import files
 from memdeck_daemon.memory.vectors.coding import SAMPLE, Projection, coded, learnt
 from memdeck_daemon.memory.vectors.files import FilesBroken, Manifest, VectorFile
 from memdeck_daemon.memory.vectors.index import CHUNK, MOST_WAITING, VectorIndex
-from memdeck_daemon.memory.vectors.lists import PER_ROOT, SAMPLED, Lists, Stopped, assigned, centres
+from memdeck_daemon.memory.vectors.lists import SAMPLED, Lists, Stopped, assigned, centres, lists_for
 from memdeck_daemon.memory.vectors.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -190,8 +190,7 @@ class Maker:
         rows.link()
         say("learning")
         projection = learnt(file.values[_some(len(rows), SAMPLE)])
-        sampled = int(SAMPLED * PER_ROOT * len(rows) ** 0.5)
-        sample = projection.flat(file.values[_some(len(rows), sampled)])
+        sample = projection.flat(file.values[_some(len(rows), SAMPLED * lists_for(len(rows)))])
         centroids = centres(sample, len(rows), self._stopping.is_set)
         lists = self._sorted(file, projection, centroids, say)
         index = VectorIndex.of(path, owner, manifest, rows, file, projection, lists, self.clock.monotonic())
