@@ -64,6 +64,8 @@ class Verdict:
     """Healthy requests that were not answered with 200."""
     requests: int = 0
     lag_p99_ms: float = 0.0
+    disturbed: float = 0.0
+    """Share of the time for which the daemon was ready and others had the processors."""
     rounds: list[tuple[float, float]] = field(default_factory=list)
     """p99 without and with the crowd, of each round."""
 
@@ -142,7 +144,8 @@ async def compared(
         normal = await healthy.p99(plan.seconds)
         async with crowd():
             verdict.rounds.append((round(normal, 2), round(await healthy.p99(plan.seconds), 2)))
-    verdict.lag_p99_ms = (await asyncio.to_thread(look, daemon)).lag_ms(before)
+    after = await asyncio.to_thread(look, daemon)
+    verdict.lag_p99_ms, verdict.disturbed = after.lag_ms(before), after.disturbed(before)
     verdict.errors, verdict.requests = healthy.errors, healthy.requests
     verdict.p99_normal_ms = statistics.median(normal for normal, _ in verdict.rounds)
     verdict.p99_crowd_ms = statistics.median(crowded for _, crowded in verdict.rounds)

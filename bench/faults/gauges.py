@@ -3,13 +3,14 @@
 import http.client
 import json
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from bench.faults.daemon import Victim
-from bench.processes import resident_mb
+from bench.processes import resident_mb, usage
 
 BUCKET: Final = re.compile(r'^memdeck_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 TASKS: Final = re.compile(r"^memdeck_tasks (\S+)$", re.MULTILINE)
@@ -24,6 +25,14 @@ class Look:
     tasks: float
     resident_mb: float | None
     descriptors: int | None
+    at: float = 0.0
+    """Monotonic seconds."""
+    waited: float = 0.0
+    """Seconds so far for which its main thread was ready and others had the processors."""
+
+    def disturbed(self, before: "Look") -> float:
+        """Share of the time since then for which others had the processors: so far the machine is measured, not the daemon."""
+        return round((self.waited - before.waited) / max(self.at - before.at, 1e-9), 3)
 
     def lag_ms(self, before: "Look", share: float = 0.99) -> float:
         """The lateness that so large a share of the looks since then did not exceed, in ms, between its bucket's bounds."""
@@ -53,6 +62,8 @@ def look(victim: Victim) -> Look:
         float(tasks[1]) if tasks else 0.0,
         resident_mb(victim.pid),
         _descriptors(victim.pid),
+        time.monotonic(),
+        used.waited if (used := usage(victim.pid)) else 0.0,
     )
 
 

@@ -90,6 +90,8 @@ class Verdict:
     waited_for: str = ""
     """What was missing longest."""
     lag_p99_ms: float = 0.0
+    disturbed: float = 0.0
+    """Share of the time for which the daemon was ready and others had the processors."""
 
     @property
     def held(self) -> bool:
@@ -282,7 +284,8 @@ async def _scenario(stage: Stage, judge: Judge, broken: tuple[str, ...], fault: 
     )  # fmt: skip
     if plan.recover:
         verdict.recovery_seconds, verdict.waited_for = await _until_well(judge, 2 * bar)
-    verdict.lag_p99_ms = (await asyncio.to_thread(look, stage.daemon)).lag_ms(before)
+    after = await asyncio.to_thread(look, stage.daemon)
+    verdict.lag_p99_ms, verdict.disturbed = after.lag_ms(before), after.disturbed(before)
     return verdict
 
 

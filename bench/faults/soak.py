@@ -31,7 +31,6 @@ LINES: Final = 8
 """Connections; each sends its requests one after the other."""
 WARM_UP: Final = 0.25
 """Share of the time that is not judged."""
-LAG_MS: Final = 20.0
 SETTINGS: Final = {
     "MEMDECK_L1_BYTES": "8000000",
     "MEMDECK_HOT_BYTES": "8000000",
@@ -78,6 +77,8 @@ class Verdict:
     descriptors_per_hour: float = 0.0
     tasks_per_hour: float = 0.0
     lag_p99_ms: float = 0.0
+    disturbed: float = 0.0
+    """Share of the time for which the daemon was ready and others had the processors."""
     bars: Bars = Bars()
     machine: dict[str, str | int] = field(default_factory=machine.described)
 
@@ -194,6 +195,7 @@ def _judged(plan: Plan, traffic: Traffic, looks: list[tuple[float, Look]]) -> Ve
         growth(lambda seen: seen.descriptors),
         growth(lambda seen: seen.tasks),
         last.lag_ms(first),
+        last.disturbed(first),
         plan.bars,
     )
 
