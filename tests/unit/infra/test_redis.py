@@ -1,6 +1,5 @@
 """A Redis: the forms of its address, and how it is left alone when it fails."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ from memdeck_common.settings import Redis as Settings
 from memdeck_daemon.infra.redis import Redis, RedisAway, address_of
 from memdeck_daemon.infra.resilience.policies import REDIS
 from tests.fakes.clock import ManualClock
-from tests.fakes.silent_server import silent_server
 
 
 @pytest.mark.parametrize(
@@ -68,19 +66,6 @@ async def test_a_server_that_fails_is_left_alone_and_then_tried_by_one() -> None
     assert b"well" == await redis.attempt(answer)
     assert not redis.away
     await redis.close()
-
-
-async def test_a_server_that_hangs_costs_no_more_than_its_timeouts() -> None:
-    """redis-py would wait for a minute; the health look finds out as well."""
-    async with silent_server() as address:
-        redis = Redis(Settings(url=f"redis://{address}", timeout=0.05), ManualClock())
-        begun = asyncio.get_running_loop().time()
-        assert None is await redis.get("key")
-        with pytest.raises(RedisAway):
-            await redis.ping()
-        assert asyncio.get_running_loop().time() - begun < 1
-        assert redis.away
-        await redis.close()
 
 
 async def refused(redis: Redis, work: Callable[[Any], Awaitable[bytes]]) -> bool:
