@@ -2,7 +2,7 @@
 
 from bench.faults.soak import Bars, Plan, run
 
-SHORT = Plan(seed=7, seconds=8.0, rate=100.0, every=1.0, bars=Bars(4_000.0, 5_000.0, 20_000.0))
+SHORT = Plan(seed=7, seconds=8.0, rate=100.0, every=1.0, bars=Bars(40_000.0, 10_000.0, 20_000.0))
 
 
 async def test_a_steady_load_leaves_nothing() -> None:
