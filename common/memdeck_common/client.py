@@ -20,10 +20,10 @@ from memdeck_common.paths import Home
 from memdeck_common.settings import home_of
 from memdeck_common.wire.feed import Event
 from memdeck_common.wire.health import DaemonFile, Health, Live, Ready
-from memdeck_common.wire.index import IndexStatus, RebuildStarted
 from memdeck_common.wire.keys import CreatedKey, Key, Keys, NewKey
 from memdeck_common.wire.memory import Done, Entities, HistoryEntry, Memory, Page, Receipt, SearchAnswer
 from memdeck_common.wire.platform import EventRecord
+from memdeck_common.wire.projections import Projections, Rebuilding
 from memdeck_common.wire.sessions import Context, Trace
 from memdeck_common.wire.spaces import Comparison, Force, NewSpace, Space, Spaces
 from memdeck_common.wire.spool import ReplayStarted, ReplayWanted, SpoolStatus
@@ -194,13 +194,13 @@ class Client:
         """End a key at once; an id or an unambiguous prefix."""
         return await self._call("DELETE", f"/ops/keys/{_part(key_id)}", Key)
 
-    async def index_status(self) -> IndexStatus:
-        """What the lexical index holds and how far it is."""
-        return await self._call("GET", "/ops/index", IndexStatus)
+    async def projections(self) -> Projections:
+        """What is derived from the memories, and how far it is."""
+        return await self._call("GET", "/ops/projections", Projections)
 
-    async def rebuild_index(self) -> RebuildStarted:
-        """Have the lexical index built anew in the background."""
-        return await self._call("POST", "/ops/index/rebuild", RebuildStarted)
+    async def rebuild_projection(self, name: str) -> Rebuilding:
+        """Have one built anew in the background."""
+        return await self._call("POST", f"/ops/projections/{_part(name)}/rebuild", Rebuilding)
 
     async def spool(self) -> SpoolStatus:
         """Writes that wait on the disk, and those that were set aside."""

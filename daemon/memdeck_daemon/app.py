@@ -176,7 +176,7 @@ async def running(
             clock,
             answers,
             session_memory=memory.sessions,
-            lexical_index=memory.indexes,
+            projections=memory.projections,
             spaces=memory.desk,
             spool=memory.spool,
         )

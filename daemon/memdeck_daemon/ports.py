@@ -9,6 +9,7 @@ from typing import Protocol
 
 from memdeck_common.wire.feed import Caller, Mode
 from memdeck_common.wire.health import Health, Live, Ready
+from memdeck_common.wire.projections import Projections, Rebuilding
 from memdeck_common.wire.spaces import Comparison, NewSpace, Space, Spaces
 from memdeck_common.wire.spool import ReplayStarted, SpoolStatus
 
@@ -53,6 +54,16 @@ class SpoolOperations(Protocol):
 
     def export(self) -> AsyncIterator[bytes]:
         """Everything that it holds, a line of JSON each."""
+
+
+class ProjectionOperations(Protocol):
+    """What people do with what is derived from the memories."""
+
+    async def listed(self) -> Projections:
+        """All of them and how far they are."""
+
+    async def rebuild(self, name: str) -> Rebuilding:
+        """Have one built anew in the background; NotFound."""
 
 
 class SpaceOperations(Protocol):

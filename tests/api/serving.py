@@ -23,7 +23,8 @@ from memdeck_daemon.api.http.server import serve
 from memdeck_daemon.api.memories import Memories
 from tests.fakes.key_store import FakeKeyStore
 from tests.fakes.memory_service import FakeMemoryService
-from tests.fakes.session_service import FakeIndex, FakeSessionService
+from tests.fakes.projections import FakeProjections
+from tests.fakes.session_service import FakeSessionService
 from tests.fakes.spaces import FakeSpaces
 from tests.fakes.spool import FakeSpool
 from tests.fakes.telemetry import FakeTelemetry
@@ -161,7 +162,7 @@ async def _application(
         clock,
         answers,
         session_memory=FakeSessionService(memory, clock, identity),
-        lexical_index=FakeIndex(),
+        projections=FakeProjections(),
         spaces=FakeSpaces(),
         spool=spool,
     )

@@ -138,7 +138,7 @@ async def test_roles_hold_for_sessions_and_index(api: Api) -> None:
     operator = await api.key(label="o", role="operator")
     assert 200 == (await api.call("POST", "/v1/context", {"user_id": "ada"}, key=reader)).status
     assert 403 == (await api.call("POST", TRACE.format("bot"), {"decision": "x"}, key=reader)).status
-    assert 403 == (await api.call("GET", "/ops/index", key=agent)).status
-    assert 403 == (await api.call("POST", "/ops/index/rebuild", key=agent)).status
-    assert 200 == (await api.call("GET", "/ops/index", key=operator)).status
-    assert 202 == (await api.call("POST", "/ops/index/rebuild", key=operator)).status
+    assert 403 == (await api.call("GET", "/ops/projections", key=agent)).status
+    assert 403 == (await api.call("POST", "/ops/projections/lexical/rebuild", key=agent)).status
+    assert 200 == (await api.call("GET", "/ops/projections", key=operator)).status
+    assert 202 == (await api.call("POST", "/ops/projections/lexical/rebuild", key=operator)).status

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from memdeck_common.clock import Clock, Identity
 from memdeck_common.errors import BadRequest, Conflict
-from memdeck_common.wire.index import IndexStatus
 from memdeck_daemon.api.memories import Memories
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.model import Caller, Memory
@@ -59,29 +58,6 @@ class FakeSessionService:
         packing, left_out = packed(wanted.token_budget, titles, window, [], traces[: wanted.traces])
         pieces = tuple(piece for source in TITLES for piece in packing.taken.get(source, ()))
         return Context(pieces, assembled(packing.taken), packing.tokens, wanted.query or "", left_out, ())
-
-
-class FakeIndex:
-    """An index that is rebuilt at once."""
-
-    def __init__(self) -> None:
-        self._rebuilds = 0
-
-    async def status(self) -> IndexStatus:
-        """What it holds and how far it is."""
-        return IndexStatus(
-            state="following",
-            documents=0,
-            memories=0,
-            lag=0,
-            complete=True,
-            rebuilds=self._rebuilds,
-            lineage=None,
-        )
-
-    def rebuild_soon(self) -> None:
-        """Have it built anew."""
-        self._rebuilds += 1
 
 
 def _piece(memory: Memory) -> Piece:

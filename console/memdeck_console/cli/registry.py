@@ -2,9 +2,9 @@
 
 from memdeck_console.cli import (
     doctor,
-    index,
     keys,
     memories,
+    projections,
     removal,
     spaces,
     spool,
@@ -21,7 +21,7 @@ COMMANDS = (
     *removal.COMMANDS,
     *transfer.COMMANDS,
     *keys.COMMANDS,
-    *index.COMMANDS,
+    *projections.COMMANDS,
     *spaces.COMMANDS,
     *spool.COMMANDS,
     *doctor.COMMANDS,

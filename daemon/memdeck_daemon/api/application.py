@@ -18,12 +18,13 @@ from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Handler, Reply, Route
 from memdeck_daemon.api.http.server import application
 from memdeck_daemon.api.mem0 import legacy, oss, oss_server, platform, project, records
-from memdeck_daemon.api.memories import Index, Memories, Sessions
-from memdeck_daemon.api.ops import feed, health, index, keys
+from memdeck_daemon.api.memories import Memories, Sessions
+from memdeck_daemon.api.ops import feed, health, keys
+from memdeck_daemon.api.ops import projections as projection_routes
 from memdeck_daemon.api.ops import spaces as space_routes
 from memdeck_daemon.api.ops import spool as spool_routes
 from memdeck_daemon.api.parts import Parts
-from memdeck_daemon.ports import SpaceOperations, SpoolOperations, Telemetry
+from memdeck_daemon.ports import ProjectionOperations, SpaceOperations, SpoolOperations, Telemetry
 
 TABLES: Final = (
     oss,
@@ -37,7 +38,7 @@ TABLES: Final = (
     health,
     feed,
     keys,
-    index,
+    projection_routes,
     space_routes,
     spool_routes,
 )
@@ -53,7 +54,7 @@ def build_application(
     answers: Answers | None = None,
     *,
     session_memory: Sessions,
-    lexical_index: Index,
+    projections: ProjectionOperations,
     spaces: SpaceOperations,
     spool: SpoolOperations,
 ) -> web.Application:
@@ -63,7 +64,7 @@ def build_application(
         settings=settings,
         memory=memory,
         sessions=session_memory,
-        index=lexical_index,
+        projections=projections,
         spaces=spaces,
         spool=spool,
         access=access,

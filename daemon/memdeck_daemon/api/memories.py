@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from memdeck_common.wire.index import IndexStatus
 from memdeck_daemon.memory.filters import Filter
 from memdeck_daemon.memory.model import (
     Caller,
@@ -32,16 +31,6 @@ class Sessions(Protocol):
 
     async def context(self, wanted: Wanted, caller: Caller) -> Context:
         """Assemble what an agent should have in mind."""
-
-
-class Index(Protocol):
-    """The lexical index, as far as it is operated."""
-
-    async def status(self) -> IndexStatus:
-        """What it holds and how far it is."""
-
-    def rebuild_soon(self) -> None:
-        """Have it built anew in the background; searches go on."""
 
 
 class Memories(Protocol):

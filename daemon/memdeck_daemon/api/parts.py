@@ -6,8 +6,8 @@ from memdeck_common.settings import Settings
 from memdeck_daemon.api.access.access import Access
 from memdeck_daemon.api.answers import Answers
 from memdeck_daemon.api.http.requests import RequestLog
-from memdeck_daemon.api.memories import Index, Memories, Sessions
-from memdeck_daemon.ports import SpaceOperations, SpoolOperations, Telemetry
+from memdeck_daemon.api.memories import Memories, Sessions
+from memdeck_daemon.ports import ProjectionOperations, SpaceOperations, SpoolOperations, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Parts:
     settings: Settings
     memory: Memories
     sessions: Sessions
-    index: Index
+    projections: ProjectionOperations
     access: Access
     telemetry: Telemetry
     requests: RequestLog

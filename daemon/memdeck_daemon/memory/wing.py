@@ -27,7 +27,7 @@ from memdeck_daemon.memory.embedding.queries import Queries, SharedCache
 from memdeck_daemon.memory.embedding.spaces import Spaces
 from memdeck_daemon.memory.generations import Generations
 from memdeck_daemon.memory.lexical.index import LexicalIndex
-from memdeck_daemon.memory.projections.desk import IndexDesk
+from memdeck_daemon.memory.projections.desk import ProjectionsDesk, VectorProjection
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall.big import BigOwners
@@ -62,7 +62,7 @@ class Wing:
     writer: Writer
     projection: LexicalProjection
     vectors: VectorIndexes
-    indexes: IndexDesk
+    projections: ProjectionsDesk
     desk: SpacesDesk
     filler: Filler
     spool: SpoolDesk
@@ -160,7 +160,7 @@ async def opened(
             writer,
             projection,
             vectors,
-            IndexDesk(projection, vectors),
+            ProjectionsDesk([projection, VectorProjection(vectors)]),
             desk,
             filler,
             SpoolDesk(replay, clock),

@@ -189,20 +189,20 @@ async def test_the_index_is_rebuilt_on_demand(make_memories: MakeMemories) -> No
     await memories.add("violin", "cello", user="ada")
     projection = memories.projection
     await projection._prepare()
-    before = await projection.status()
+    before = await projection.shown()
     assert (2, 2, 0, True, 1) == (
-        before.documents,
+        before.holds,
         before.memories,
         before.lag,
         before.complete,
         before.rebuilds,
     )
     projection.rebuild_soon()
-    assert "rebuilding" == (await projection.status()).state
+    assert "rebuilding" == (await projection.shown()).state
     await projection._follow()
     await projection._prepare()
-    after = await projection.status()
-    assert (2, True, 2) == (after.documents, after.complete, after.rebuilds)
+    after = await projection.shown()
+    assert (2, True, 2) == (after.holds, after.complete, after.rebuilds)
 
 
 async def test_a_new_session_warms_its_user(make_memories: MakeMemories) -> None:

@@ -1,30 +1,84 @@
-"""What is derived from the memories, as operators see it: the keyword index and the vector indexes of big owners."""
+"""What is derived from the memories, as people operate it: fulfils `ports.ProjectionOperations`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
-import msgspec
-
-from memdeck_common.wire.index import IndexStatus
-from memdeck_daemon.memory.projections.lexical import LexicalProjection
+from memdeck_common.errors import NotFound
+from memdeck_common.wire import projections as wire
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
+
+STARTED: Final = (
+    "{name} is being rebuilt; until that is done, searches that would need it say that they are degraded."
+)
+SETTLED: Final = frozenset({"ready", "on disk"})
+
+
+class Projection(Protocol):
+    """What follows the outbox."""
+
+    label: str
+
+    async def shown(self) -> wire.Projection:
+        """What it holds and how far it is; StoreUnavailable."""
+
+    def rebuild_soon(self) -> None:
+        """Have it built anew in the background."""
+
+
+@dataclass(slots=True)
+class VectorProjection:
+    """The vector indexes of big owners, all together."""
+
+    indexes: VectorIndexes
+    label: str = "vectors"
+
+    async def shown(self) -> wire.Projection:
+        """What they hold and how far they are."""
+        parts = self.indexes.status()
+        busy = [part.state for part in parts if part.state not in SETTLED]
+        holds, waiting = sum(part.memories for part in parts), sum(part.waiting for part in parts)
+        return wire.Projection(
+            name=self.label,
+            state=busy[0] if busy else "following",
+            holds=holds,
+            memories=holds + waiting,
+            lag=waiting,
+            complete=self.indexes.settled,
+            rebuilds=self.indexes.rebuilds,
+            lineage=None,
+            vectors=parts,
+        )
+
+    def rebuild_soon(self) -> None:
+        """Have all of them made anew; they serve until then."""
+        self.indexes.rebuild_soon()
 
 
 @dataclass(frozen=True, slots=True)
-class IndexDesk:
-    """Both together."""
+class ProjectionsDesk:
+    """All projections of this daemon."""
 
-    lexical: LexicalProjection
-    vectors: VectorIndexes
+    projections: Sequence[Projection]
 
-    async def status(self) -> IndexStatus:
+    async def listed(self) -> wire.Projections:
         """What they hold and how far they are.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        return msgspec.structs.replace(await self.lexical.status(), vectors=self.vectors.status())
+        return wire.Projections(projections=[await one.shown() for one in self.projections])
 
-    def rebuild_soon(self) -> None:
-        """Have all of them built anew in the background; searches go on."""
-        self.lexical.rebuild_soon()
-        self.vectors.rebuild_soon()
+    async def rebuild(self, name: str) -> wire.Rebuilding:
+        """Have one built anew; searches go on.
+
+        Raises:
+            NotFound: there is none of this name.
+            StoreUnavailable: the database does not answer.
+        """
+        for one in self.projections:
+            if one.label == name:
+                before = await one.shown()
+                one.rebuild_soon()
+                return wire.Rebuilding(message=STARTED.format(name=name), rebuilds=before.rebuilds)
+        raise NotFound("No such projection; `memdeck projections status` shows those that exist.")

@@ -16,7 +16,7 @@ from typing import Final
 from memdeck_common.errors import MemdeckError
 from memdeck_common.log import action
 from memdeck_common.wire.feed import Service, State
-from memdeck_common.wire.index import IndexStatus
+from memdeck_common.wire.projections import ParkedMemory, Projection
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.lexical.index import Changes, Entry, IndexBroken, LexicalIndex, Watermark
 from memdeck_daemon.memory.lexical.tokens import terms
@@ -34,6 +34,9 @@ LAST_REST: Final = 30.0
 ACKNOWLEDGE: Final = 30.0
 """Seconds between notes of how far it has read; each also prunes the outbox."""
 
+SHOWN: Final = 20
+"""Parked memories that are listed."""
+
 
 @dataclass(slots=True)
 class LexicalProjection:
@@ -43,6 +46,7 @@ class LexicalProjection:
     index: LexicalIndex
     name: str
     interval: float
+    label: str = "lexical"
     state: str = "starting"
     """starting, rebuilding, following, or what went wrong."""
     lag: int = 0
@@ -65,7 +69,7 @@ class LexicalProjection:
         note += f" · {self.parked} parked" if self.parked else ""
         return Service(name="lexical", state=state, in_use=self.index.documents, note=note)
 
-    async def status(self) -> IndexStatus:
+    async def shown(self) -> Projection:
         """What the index holds and how far it is.
 
         Raises:
@@ -75,14 +79,20 @@ class LexicalProjection:
         after = outbox.Position(position.xid, position.id) if position else outbox.Position(0, 0)
         async with self.database.connection() as connection:
             memories, lag = await outbox.memories(connection), await outbox.lag(connection, after)
-        return IndexStatus(
+            self.parked, parked = await outbox.parked(connection, self.name, SHOWN)
+        return Projection(
+            name=self.label,
             state="rebuilding" if self._rebuild_wanted else self.state,
-            documents=self.index.documents,
+            holds=self.index.documents,
             memories=memories,
             lag=lag,
             complete=position is not None and position.complete,
             rebuilds=self.rebuilds,
             lineage=position.lineage if position else None,
+            parked=self.parked,
+            parked_memories=[
+                ParkedMemory(owner=one.owner, memory_id=str(one.id), reason=one.reason) for one in parked
+            ],
         )
 
     def wake(self) -> None:

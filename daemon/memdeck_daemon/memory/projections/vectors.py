@@ -19,7 +19,7 @@ from typing import Final, cast
 from memdeck_common.clock import Clock
 from memdeck_common.errors import MemdeckError
 from memdeck_common.log import action
-from memdeck_common.wire.index import VectorStatus
+from memdeck_common.wire.projections import VectorStatus
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
@@ -82,6 +82,8 @@ class VectorIndexes:
     clock: Clock
     current: Callable[[Sequence[Identifier]], tuple[int, ...] | None] = lambda _: None
     """The lineage and the generations of names, where this process alone writes and knows them; None otherwise."""
+    rebuilds: int = 0
+    """How often one of them was made anew, or could not be, since the daemon started."""
     _indexes: dict[Key, VectorIndex] = field(default_factory=dict)
     _turns: dict[Key, Turn] = field(default_factory=dict)
     _states: dict[Key, str] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class VectorIndexes:
     def rebuild_soon(self) -> None:
         """Have all of them made anew; they serve until then."""
         self._not_before.clear()
+        self.rebuilds += not self._indexes  # done already
         for key, index in self._indexes.items():
             self._anew.add(key)
             self._want(key, index.owner)
@@ -250,6 +253,7 @@ class VectorIndexes:
         finally:
             self._wanted.pop(key, None)
             self._held.pop(key, None)
+            self.rebuilds += key in self._anew
             self._anew.discard(key)
 
     async def _get(self, key: Key, owner: Identifier) -> None:
@@ -360,6 +364,11 @@ class VectorIndexes:
             self._states.pop(_key(index), None)
 
     # --- for people ---------------------------------------------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Whether none of them is being made or waits for that."""
+        return not self._wanted
 
     @property
     def nbytes(self) -> int:
