@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from memdeck_common.client import Address, Client
@@ -89,6 +90,10 @@ async def test_a_daemon_starts_without_its_database(daemon: RunningDaemon, cable
         assert "PENDING" == (await client.receipt(told.event_id)).status
         with pytest.raises(Unavailable):
             await client.page({"user_id": "alice"})
+    async with client_of(daemon) as client:
+        assert ("waiting", 1) == ((status := await client.spool()).state, status.waiting)
+        (line,) = [line async for line in client.export_spool()]
+        assert b'"text":"kept"' in line
     async with client_of(daemon, revoked.key) as client:
         with pytest.raises(Unauthenticated):
             await client.page({"user_id": "alice"})
@@ -106,6 +111,30 @@ async def test_a_daemon_starts_without_its_database(daemon: RunningDaemon, cable
         assert [] == (await client.health()).missing
         await client.delete_scope(user_id="alice")
     assert 0 == await asyncio.to_thread(daemon.stop)
+
+
+async def test_a_new_database_is_made_fit_when_it_comes(
+    make_daemon: DaemonFactory, server: EmbeddedCluster
+) -> None:
+    """One that nobody has migrated: what was acknowledged before there was a single table is stored."""
+    connection = await asyncpg.connect(server.dsn)
+    await connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
+    await connection.execute("CREATE DATABASE fresh")
+    await connection.close()
+    async with laid(server.dsn.replace("/memdeck?", "/fresh?")) as cable:
+        cable.cut()
+        daemon = make_daemon(environment={"MEMDECK_DATABASE_URL": cable.dsn, **QUICK}, start=False)
+        await start(daemon, ready=False)
+        async with client_of(daemon) as client:
+            told = await client.add([{"role": "user", "content": "early"}], user_id="alice")
+            cable.mend()
+            await ready(daemon)
+            assert "SUCCEEDED" == (await client.receipt(told.event_id)).status
+            assert ["early"] == [
+                memory.memory for memory in (await client.page({"user_id": "alice"})).results
+            ]
+        assert "migrated the database: 0001" in daemon.log()
+        assert 0 == await asyncio.to_thread(daemon.stop)
 
 
 async def test_a_wrong_address_ends_the_start(make_daemon: DaemonFactory, server: EmbeddedCluster) -> None:
