@@ -125,9 +125,10 @@ class Client:
         """One memory."""
         return await self._call("GET", f"/v1/memories/{_part(memory_id)}/", Memory)
 
-    async def update(self, memory_id: str, **fields: Any) -> Memory:
-        """Change text, metadata or expiration_date (None clears it)."""
-        return await self._call("PUT", f"/v1/memories/{_part(memory_id)}/", Memory, fields)
+    async def update(self, memory_id: str, **fields: Any) -> Memory | Done:
+        """Change text, metadata or expiration_date (None clears it); a `Done` where the change waits on the daemon's disk."""
+        said = await self._call("PUT", f"/v1/memories/{_part(memory_id)}/", dict[str, Any], fields)
+        return msgspec.convert(said, Done) if "event_id" in said else msgspec.convert(said, Memory)
 
     async def delete(self, memory_id: str) -> Done:
         """Delete one memory; `undo` brings it back for 24 hours."""

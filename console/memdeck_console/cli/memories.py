@@ -116,6 +116,8 @@ async def get(invocation: Invocation) -> int:
 
 async def edit(invocation: Invocation) -> int:
     """Change text, metadata or expiry date of one memory."""
+    from memdeck_common.wire.memory import Done  # late: start-up
+
     options = invocation.options
     text = None if options.text is None else _text(options.text, invocation.terminal)
     fields = _given(
@@ -127,6 +129,12 @@ async def edit(invocation: Invocation) -> int:
         raise BadRequest("Say what to change: --text, --metadata, --expires or --never-expires.")
     async with invocation.client() as client:
         memory = await client.update(options.id, **fields)
+    if isinstance(memory, Done):
+        if invocation.terminal.as_json:
+            invocation.terminal.json(memory)
+        else:
+            invocation.terminal.say(f"queued  event {memory.event_id}  {clean(memory.message)}")
+        return 0
     _show(invocation.terminal, memory)
     invocation.terminal.note(f"To take it back: memdeck undo {memory.id}")
     return 0
@@ -272,7 +280,8 @@ def _outcome(added: "Added") -> str:
     if added.event == "NONE":
         return f"not stored  {clean(added.reason or '')}  {text}"
     twin = f"  (the same text is there as {added.duplicate_of})" if added.duplicate_of else ""
-    return f"stored  {added.id}  {text}{twin}"
+    word = "queued" if added.outcome == "queued" else "stored"
+    return f"{word}  {added.id}  {text}{twin}"
 
 
 def _whose(memory: "Memory") -> str:

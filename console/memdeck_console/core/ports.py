@@ -21,8 +21,8 @@ class Memories(Protocol):
     async def history(self, memory_id: str) -> list[HistoryEntry]:
         """All changes of a memory, oldest first."""
 
-    async def update(self, memory_id: str, **fields: Any) -> Memory:
-        """Change text, metadata or expiration_date."""
+    async def update(self, memory_id: str, **fields: Any) -> Memory | Done:
+        """Change text, metadata or expiration_date; a `Done` where the change waits on the daemon's disk."""
 
     async def delete(self, memory_id: str) -> Done:
         """Delete one memory."""

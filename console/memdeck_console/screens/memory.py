@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from memdeck_common.errors import MemdeckError
-from memdeck_common.wire.memory import Memory
+from memdeck_common.wire.memory import Done, Memory
 from memdeck_console.core import formatting
 from memdeck_console.core.inquiry import Inquiry, Phase
 from memdeck_console.core.line import plain
@@ -330,7 +330,10 @@ class MemoryScreen(DeckScreen):
     async def _do(self, action: str, memory: Memory, fields: dict[str, Any]) -> tuple[str, Memory | None]:
         short = formatting.short_id(memory.id)
         if action == "update":
-            return f"Changed {short}.", await self._memories.update(memory.id, **fields)
+            changed = await self._memories.update(memory.id, **fields)
+            if isinstance(changed, Done):
+                return f"{short}: {changed.message}", memory
+            return f"Changed {short}.", changed
         if action == "forget":
             await self._memories.delete(memory.id)
             return f"Forgot {short}. u brings it back, for 24 hours.", None

@@ -194,3 +194,12 @@ def test_get_shows_the_whole_text(memdeck: Memdeck, script: ScriptedDaemon) -> N
     ran = memdeck("get", ID)
     assert "user:alice" in ran.out
     assert ran.out.endswith("\none\ntwo\n")
+
+
+def test_an_edit_that_waits_on_the_daemons_disk_says_so(memdeck: Memdeck, script: ScriptedDaemon) -> None:
+    """There is no memory to show yet, but a receipt."""
+    script.on(
+        "PUT", "/v1/memories/", {"message": "Kept on the disk.", "event_id": "0193e", "status": "PENDING"}
+    )
+    ran = memdeck("edit", "0193c0de-0000-7000-8000-000000000001", "--text", "x")
+    assert (0, "queued  event 0193e  Kept on the disk.\n") == (ran.code, ran.out)
