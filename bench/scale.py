@@ -163,9 +163,10 @@ class Scale:
         """The keyword index and, for one user, the vector index."""
         began = time.perf_counter()
         async with self._session() as session:
-            before = (await self._status(session))["rebuilds"]
-            async with session.post("/ops/index/rebuild") as answer:
-                answer.raise_for_status()
+            before = (await self._status(session))["lexical"]["rebuilds"]
+            for name in ("lexical", "vectors"):
+                async with session.post(f"/ops/projections/{name}/rebuild") as answer:
+                    answer.raise_for_status()
             body = self._bodies(["begin"])[0]
             lexical = vectors = 0.0
             while not (lexical and vectors):
@@ -173,10 +174,13 @@ class Scale:
                     answer.raise_for_status()
                 found = await self._status(session)
                 elapsed = time.perf_counter() - began
-                if not lexical and found["rebuilds"] > before and found["complete"]:
+                words = found["lexical"]
+                if not lexical and words["rebuilds"] > before and words["complete"]:
                     lexical = elapsed
                     self._say(f"keyword index after {lexical:.0f} s")
-                ready = any(one["state"] == "ready" and one["memories"] for one in found["vectors"])
+                ready = any(
+                    one["state"] == "ready" and one["memories"] for one in found["vectors"]["vectors"]
+                )
                 if not vectors and (ready or given_small(self._given)):
                     vectors = elapsed
                     self._say(f"vector index after {vectors:.0f} s")
@@ -185,10 +189,11 @@ class Scale:
                 await asyncio.sleep(0.5)
         self.report.keyword_index_seconds, self.report.vector_index_seconds = lexical, vectors
 
-    async def _status(self, session: aiohttp.ClientSession) -> Any:
-        async with session.get("/ops/index") as answer:
+    async def _status(self, session: aiohttp.ClientSession) -> dict[str, Any]:
+        """The projections by name."""
+        async with session.get("/ops/projections") as answer:
             answer.raise_for_status()
-            return await answer.json()
+            return {one["name"]: one for one in (await answer.json())["projections"]}
 
     def _session(self) -> aiohttp.ClientSession:
         headers = {"X-API-Key": self._own.key, "Content-Type": "application/json"}

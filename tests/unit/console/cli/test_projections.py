@@ -14,7 +14,7 @@ PARKED = {"owner": "user:u", "memory_id": "0193aaaa", "reason": "RecursionError"
 def projection(**changed: Any) -> dict[str, Any]:
     plain = {
         "name": "lexical", "state": "following", "holds": 1200, "memories": 1234, "lag": 34, "complete": True, "rebuilds": 1,
-        "lineage": "0193c0de", "parked": 1, "parked_memories": [PARKED],
+        "lineage": "0193c0de", "parked": 1, "parked_memories": [PARKED], "vectors": [],
     }  # fmt: skip
     return plain | changed
 
@@ -36,6 +36,18 @@ def test_status_shows_how_far_they_are(memdeck: Memdeck) -> None:
     words = ("lexical", "following", "1,200", "1,234", "34", "0193aaaa", "RecursionError")
     assert all(word in ran.out for word in words)
     assert listed() == json.loads(memdeck("projections", "status", "--json").out)
+
+
+def test_status_shows_the_vectors_of_big_owners(memdeck: Memdeck, script: ScriptedDaemon) -> None:
+    """Each of them, and what is done for it."""
+    one = {
+        "owner": "user:alice", "space": 2, "state": "sorting 40 %", "memories": 20_000, "waiting": 3, "unsaved": 17,
+        "bytes": 88_000_000,
+    }  # fmt: skip
+    script.on("GET", "/ops/projections", listed(name="vectors", vectors=[one]))
+    ran = memdeck("projections", "status")
+    assert 0 == ran.code
+    assert all(word in ran.out for word in ("user:alice", "sorting 40 %", "20,000", "17", "88"))
 
 
 @pytest.mark.parametrize("names", [(), ("lexical",)])
