@@ -202,7 +202,6 @@ def _without(gateway: Gateway) -> list[str]:
 def _told(breaker: Breaker, modes: Modes, memory: wing.Wing) -> None:
     """The database's breaker has opened or closed."""
     modes.database("well" if breaker.closed else "away")
-    modes.database("well" if breaker.closed else "away")
     if breaker.closed:
         memory.spool.replay.soon()
 

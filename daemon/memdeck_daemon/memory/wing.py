@@ -32,6 +32,7 @@ from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.hotset import HotSet
+from memdeck_daemon.memory.recall.pace import Pace
 from memdeck_daemon.memory.recall.search import Recall
 from memdeck_daemon.memory.scopes import Scopes
 from memdeck_daemon.memory.service import MemoryService
@@ -133,7 +134,8 @@ async def opened(
         vectors = VectorIndexes(database, spaces, maker, f"vectors of {name}", room, clock, current)
         big = BigOwners(database, index)
         stack.callback(big.close)
-        recall = Recall(database, embedder, index, scopes, hot, clock, queries, observe, vectors, big)
+        pace = Pace(modes)
+        recall = Recall(database, embedder, index, scopes, hot, clock, queries, pace, observe, vectors, big)
         spool = await _spool(stack, spool_folder, settings.spool_bytes, clock, modes)
         replay = Replay(spool, database, writer, changer)
         writing = Writing(database, writer, changer, spool, clock, identity)

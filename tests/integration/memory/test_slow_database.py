@@ -29,3 +29,21 @@ async def test_memories_at_hand_come_before_the_database(make_memories: MakeMemo
     modes._slow.leave = 0.0
     modes.database("well")
     assert "history" not in (await memories.search("walrus", U)).degraded
+
+
+async def test_larger_scopes_are_searched_by_words_while_the_dense_arm_is_slow(
+    make_memories: MakeMemories,
+) -> None:
+    """And the answer says so."""
+    memories = await make_memories()
+    await memories.add("a zebra crossed", user="u", agent="a")
+    recall, modes = memories.service._recall, memories.desk.spaces.modes
+    recall.pace.less, modes._dense.enter = 0, 0.0
+    modes.dense(slow=True)
+    found = await memories.search("zebra", {"agent_id": "a"})
+    assert (["a zebra crossed"], True) == (
+        [hit.memory.text for hit in found.hits],
+        "dense" in found.degraded,
+    )
+    modes._dense.leave = 0.0
+    assert "dense" not in (await memories.search("zebra", {"agent_id": "a"})).degraded

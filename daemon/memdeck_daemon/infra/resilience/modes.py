@@ -43,19 +43,25 @@ class Condition:
     """For so long it must have been reported before it holds."""
     leave: float
     """For so long its end must have been reported before it ends."""
+    lapse: float = float("inf")
+    """It ends when it was not reported for so long: nobody is there to see its end."""
     told: bool = False
     since: float = float("-inf")
     """Monotonic seconds of the last report that differed."""
+    _heard: float = float("-inf")
     _holds: bool = False
 
     def tell(self, *, holds: bool) -> None:
         """What is so now."""
+        self._heard = self.clock.monotonic()
         if holds != self.told:
-            self.told, self.since = holds, self.clock.monotonic()
+            self.told, self.since = holds, self._heard
 
     @property
     def holds(self) -> bool:
         """Whether it counts."""
+        if self._holds and self.clock.monotonic() - self._heard > self.lapse:
+            self.told = self._holds = False
         if self.told != self._holds:
             wait = self.enter if self.told else self.leave
             if self.clock.monotonic() - self.since >= wait:
@@ -86,7 +92,7 @@ class Modes:
         self._away = Condition(self.clock, 0.0, 0.0)
         self._slow = Condition(self.clock, 5.0, 10.0)
         self._embedder = Condition(self.clock, 1.0, 5.0)
-        self._dense = Condition(self.clock, 1.0, 10.0)
+        self._dense = Condition(self.clock, 1.0, 10.0, lapse=60.0)
 
     # --- what owners report -------------------------------------------------------------------------------------------
 

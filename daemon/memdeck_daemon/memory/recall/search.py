@@ -30,6 +30,7 @@ from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.fusion import Asked, Scores, best, score
 from memdeck_daemon.memory.recall.hotset import MOST_ROWS, HotBlock, HotSet
+from memdeck_daemon.memory.recall.pace import Pace
 from memdeck_daemon.memory.scopes import Scopes
 from memdeck_daemon.memory.store import blocks, reads
 from memdeck_daemon.memory.vectors.index import VectorIndex
@@ -112,6 +113,7 @@ class Recall:
     hot: HotSet
     clock: Clock
     queries: Queries
+    pace: Pace
     observe: Callable[[str, float], None] = lambda _name, _seconds: None
     """Told the seconds of the stages that are shown as operations of their own."""
     vectors: VectorIndexes | None = None
@@ -282,7 +284,9 @@ class Recall:
             names = {name for branch in question.branches for name in branch}
             totals = await self.scopes.totals(connection, names)
             with watch.stage("candidates"):
-                proposed = await candidates.gather(connection, self.index, wanted, totals, self.most_exact)
+                most = self.pace.most_exact(self.most_exact)
+                proposed = await candidates.gather(connection, self.index, wanted, totals, most)
+            self.pace.note(watch.stages[-1].milliseconds / 1e3)
             with watch.stage("score"):
                 ranked = self._among(question, asked, proposed)
             with watch.stage("hydrate"):

@@ -78,6 +78,17 @@ def test_a_mode_is_entered_and_left_after_a_while() -> None:
     assert [2, 0, 1, 1, 0] == [modes.transitions[mode] for mode in MODES]
 
 
+def test_what_nobody_reports_any_more_ends() -> None:
+    """There may be no searches to see that the dense arm is quick again."""
+    clock = ManualClock()
+    modes = with_room(clock)
+    modes.dense(slow=True)
+    clock.advance(1)
+    assert "reduced-precision" == mode_of(modes)
+    clock.advance(61)
+    assert "normal" == mode_of(modes)
+
+
 def test_each_transition_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Worse as a warning."""
     caplog.set_level("INFO")
