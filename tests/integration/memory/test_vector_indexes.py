@@ -11,14 +11,17 @@ from typing import Any
 
 import asyncpg
 import numpy as np
+import pytest
 import pytest_asyncio
 
 from bench.bulk import Loader
 from bench.synthetic import Synthetic
+from memdeck_common.errors import NotFound
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
 from memdeck_daemon.memory.lexical.index import Changes, Watermark
 from memdeck_daemon.memory.model import Identifier
+from memdeck_daemon.memory.projections.desk import ProjectionsDesk, VectorProjection
 from memdeck_daemon.memory.store import outbox
 from memdeck_daemon.memory.vectors.index import VectorIndex
 from tests.integration.memory.driver import MakeMemories, Memories, caller, execute
@@ -273,12 +276,22 @@ async def test_the_one_used_longest_ago_is_let_go(make_memories: MakeMemories) -
 
 
 async def test_a_rebuild_that_is_asked_for_goes_on_beside_searches(big: Make) -> None:
+    """It is counted when it is done, as people see it among the projections."""
     memories = await big()
     before = await ready(memories)
-    memories.vectors.rebuild_soon()
+    desk = ProjectionsDesk([memories.projection, VectorProjection(memories.vectors)])
+    assert 0 == (await desk.rebuild("vectors")).rebuilds
     assert memories.vectors.of(BIG, 1) is before
     await eventually(lambda: memories.vectors.of(BIG, 1) is not before, what="a new index", timeout=60)
     assert 12_000 == (await ready(memories)).rows.live
+
+    async def done() -> bool:
+        _, vectors = (await desk.listed()).projections
+        return vectors.complete and (vectors.rebuilds, vectors.holds) == (1, 12_000)
+
+    await eventually(done, what="a rebuild that is counted")
+    with pytest.raises(NotFound):
+        await desk.rebuild("others")
 
 
 KILLED = """
