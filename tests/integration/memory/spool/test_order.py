@@ -66,6 +66,8 @@ async def test_without_a_spool_an_unknown_outcome_is_said(start: Open, cable: Ca
     assert str(receipt_id) in str(caught.value)
     if fault == "lose_commit":
         assert "SUCCEEDED" == (await memories.service.receipt(receipt_id, ADMIN)).status
+        await memories.receipt("once", user="alice")
+        assert ["once", "once"] == await texts(memories), "who simply tries again doubles it"
     else:
         with pytest.raises(EventNotFound):
             await memories.service.receipt(receipt_id, ADMIN)
