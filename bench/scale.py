@@ -37,7 +37,7 @@ AGENTS: Final = 20
 POOL: Final = 2_000
 OPEN_LINES: Final = 64
 RECALL: Final = 200
-FUSED: Final = 60
+FUSED: Final = 40
 """Questions for which the whole answer is compared with that of exact arms."""
 PATIENCE: Final = 1_500.0
 WARM_USER: Final = "bench_warm"

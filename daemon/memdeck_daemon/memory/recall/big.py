@@ -25,7 +25,6 @@ from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.candidates import (
     FILTERED,
     LEAST_DENSE,
-    LEAST_LEXICAL,
     MOST_WITH_NEIGHBOURS,
     PER_HIT,
     SPREAD,
@@ -105,9 +104,9 @@ class BigOwners:
         limit = max(PER_HIT * wanted.top_k, LEAST_DENSE)
         query = _query(wanted)
         position = self.index.position
-        dense, words = await asyncio.gather(
-            self._timed(self._dense, lambda: self._nearest(vectors, query, limit * filtered)),
-            self._timed(self._lexical, lambda: self._spoken(vectors, wanted, query, plain=plain)),
+        dense, words = await self._timed(
+            (self._dense, lambda: self._nearest(vectors, query, limit * filtered)),
+            (self._lexical, lambda: self._spoken(vectors, wanted, query, plain=plain)),
         )
         rest = _tail(vectors, position, wanted.terms)
         if vectors.waiting and wanted.primary is not None:
@@ -124,14 +123,14 @@ class BigOwners:
         )
         return Candidates(block, allowed, vectors.rows.live, words.frequencies, without)
 
-    async def _timed(self, thread: ThreadPoolExecutor, work: Callable[[], Proposed]) -> Proposed:
-        """What an arm proposes; nothing when it takes too long."""
-        under_way = asyncio.get_running_loop().run_in_executor(thread, work)
-        done, _ = await asyncio.wait([under_way], timeout=None if self.exact else DEADLINE)
-        if not done:
-            under_way.cancel()
-            return NONE
-        return under_way.result()
+    async def _timed(self, *arms: tuple[ThreadPoolExecutor, Callable[[], Proposed]]) -> list[Proposed]:
+        """What each arm proposes; nothing where it takes too long."""
+        loop = asyncio.get_running_loop()
+        under_way = [loop.run_in_executor(thread, work) for thread, work in arms]
+        _, late = await asyncio.wait(under_way, timeout=None if self.exact else DEADLINE)
+        for one in late:
+            one.cancel()
+        return [NONE if one in late else one.result() for one in under_way]
 
     def _nearest(self, vectors: VectorIndex, query: Halves, limit: int) -> Proposed:
         if self.exact:
@@ -141,7 +140,7 @@ class BigOwners:
         return Proposed(rows, _near(vectors, rows, query))
 
     def _spoken(self, vectors: VectorIndex, wanted: Wanted, query: Halves, *, plain: bool) -> Proposed:
-        limit = max(PER_HIT * wanted.top_k, LEAST_LEXICAL) * (1 if plain else FILTERED)
+        limit = max(PER_HIT * wanted.top_k, LEAST_DENSE) * (1 if plain else FILTERED)
         try:
             weights = self.index.weights(vectors.owner, wanted.terms, vectors.rows.live)
             proposing = weights if self.exact else weights.rarest(MOST_POSTINGS)
@@ -166,7 +165,9 @@ class BigOwners:
         if len(matching) > MOST_MATCHING:
             return kept
         rows = _rows_of(vectors, matching)
-        near = await self._timed(self._dense, lambda: Proposed(vectors.nearest_among(rows, query, limit)))
+        (near,) = await self._timed(
+            (self._dense, lambda: Proposed(vectors.nearest_among(rows, query, limit)))
+        )
         waiting = rows[~vectors.rows["present"][rows]]
         return distinct(np.concatenate([kept, near.rows, waiting]))
 

@@ -148,7 +148,7 @@ def features(block: Block, asked: Asked, *, half: float = HALF, window: Floats =
     }
     if block.runs:
         values["session"] = _session(block, lexical)
-    if block.linked:
+    if block.linked and block.question.values.any():
         answers = _spread(block, words.own * block.question.values, BEFORE)
         values["answers_question"] = answers / (answers + np.float32(half))
     if asked.actor:

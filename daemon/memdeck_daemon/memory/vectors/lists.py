@@ -29,6 +29,8 @@ NEARLY: Final = 0.7
 """Lists are scanned whose centroids are at least this share as near as the nearest (docs/decisions/0008-vector-indexes.md)."""
 LEAST_SCANNED: Final = 4_000
 """Codes that a search scans at least, about 0.05 ms."""
+GATHERED: Final = 20_000
+"""Codes up to which it is quicker to copy them together than to scan their lists one by one."""
 MOST_SCANNED: Final = 100_000
 """Codes that a search scans at most, about 2 ms."""
 TOGETHER: Final = 4_096
@@ -102,15 +104,19 @@ class Lists:
         import numkong  # late: 4 MB that only big owners need
 
         code, begins = coded(point[None]).codes, self.starts[lists]
-        parts = [
-            np.asarray(numkong.cdist(self.codes[begin : begin + size], code, "dot")).reshape(-1)
-            for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)
-            if size
-        ]
         total = int(ends[-1]) if len(ends) else 0
         places = np.arange(total) + np.repeat(begins - ends + sizes, sizes)
-        scores = np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)
-        return scores * self.scales[places], places
+        if total <= GATHERED:
+            found = numkong.cdist(self.codes.take(places, axis=0), code, "dot")
+            scores = np.asarray(found).reshape(-1)
+        else:
+            parts = [
+                np.asarray(numkong.cdist(self.codes[begin : begin + size], code, "dot")).reshape(-1)
+                for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)
+                if size
+            ]
+            scores = np.concatenate(parts)
+        return scores.astype(np.float32) * self.scales.take(places), places
 
 
 def _best(scores: Floats, count: int) -> Ints:
