@@ -50,6 +50,8 @@ def main() -> int:
     console = Console() if sys.stdout.isatty() else Console(width=150)
     if given.smoke:
         given.memories, given.seconds, given.solo = 12_000, 1.0, 40
+        # It shows that all of it works, on whatever machine: not how much of it there may be.
+        given.rate, given.writes = 50.0, 10.0
     settings = dict(pair.split("=", 1) for pair in given.set)
     try:
         found = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_whole(given, settings, console))
