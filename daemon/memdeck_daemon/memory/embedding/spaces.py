@@ -274,7 +274,10 @@ class Spaces:
     async def look(self) -> None:
         """See whether an embedder that is left alone, or slow, is well again: there may be no searches to find out."""
         live = self.primary
-        if live is None or not self.modes.embedder_slow:
+        if not self.modes.embedder_slow:
+            return
+        if live is None:  # it was dropped meanwhile
+            self.modes.embedder(slow=False)
             return
         begun = self.clock.monotonic()
         try:
