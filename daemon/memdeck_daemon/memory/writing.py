@@ -6,6 +6,7 @@ waits there.
 """
 
 import asyncio
+import math
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import asyncpg
 from memdeck_common.clock import Clock, Identity
 from memdeck_common.errors import OutcomeUnknown, StoreUnavailable
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory import filter_codec, intents
 from memdeck_daemon.memory.changes import Changer
 from memdeck_daemon.memory.filters import Filter
@@ -32,8 +34,10 @@ UNKNOWN: Final = (
 )
 
 PATIENCE: Final = 5.0
-"""Seconds after which an add that the database has not answered goes to the disk; should it be committed after all, the
-replay finds its receipt."""
+"""Seconds after which a write that the database has not answered goes to the disk; should it be committed after all, the
+replay finds its receipt. Without a spool there is nothing better to do than to wait."""
+MANY: Final = 50
+"""Memories of one write for which it may take as long once more."""
 
 T = TypeVar("T")
 
@@ -68,9 +72,10 @@ class Writing:
             return known
         [add] = await self.writer.prepared([intent])
         started = self.clock.monotonic()
+        patience = self._patience(intent)
         try:
-            # Without a spool there is nothing better to do than to wait.
-            async with asyncio.timeout(self.patience if self.spool.enabled else None):
+            # The writer is a task of its own, which knows nothing of our deadline.
+            async with asyncio.timeout(None if patience == math.inf else patience):
                 outcomes = await self.writer.store(add)
         except TimeoutError:
             raise OutcomeUnknown from None
@@ -133,11 +138,18 @@ class Writing:
         )
         return await self._tried(intent, lambda: self.changer.undo_event(intent))
 
+    def _patience(self, intent: AnyIntent) -> float:
+        """Seconds that the first attempt may take. Scopes have as long as they need: they go in parts."""
+        if not self.spool.enabled or isinstance(intent, intents.DeleteScope | intents.UndoEvent):
+            return math.inf
+        return self.patience * max(1, len(intent.outcomes) // MANY)
+
     async def _tried(self, intent: AnyIntent, attempt: Callable[[], Awaitable[T]]) -> T | Receipt:
         if self.spool.takes(intent):
             return await self.spool.put(intent)
         try:
-            return await attempt()
+            with deadline.within(self._patience(intent)):
+                return await attempt()
         except OutcomeUnknown:
             unknown = OutcomeUnknown(
                 UNKNOWN.format(receipt=intent.receipt_id), receipt_id=str(intent.receipt_id)

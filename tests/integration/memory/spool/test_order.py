@@ -225,3 +225,20 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(memories: Memor
         await memories.waits_for_a_lock()
     assert "SUCCEEDED" == (await final(memories, told)).status
     assert [(1, "once")] == await memories.arrivals("r")
+
+
+async def test_a_change_that_is_held_up_goes_to_the_disk(memories: Memories) -> None:
+    """Its first attempt is given up with its connection; the replay carries it out once."""
+    (memory_id,) = await memories.add("0", user="alice", metadata={"a": 1})
+    memories.service._writing = replace(memories.service._writing, patience=0.2)
+    async with memories.database.transaction() as blocker:
+        await blocker.execute("SELECT FROM memory.memories WHERE id = $1 FOR UPDATE", memory_id)
+        told = await memories.service.update(memory_id, Change(text="1", metadata={"b": 2}), ADMIN)
+        assert isinstance(told, Receipt)
+        again = await memories.service.update(memory_id, Change(text="2"), ADMIN)
+        assert isinstance(again, Receipt)
+    assert "SUCCEEDED" == (await final(memories, again)).status
+    (memory,) = await memories.page(ALICE)
+    assert ("2", {"a": 1, "b": 2}) == (memory.text, memory.metadata)
+    events = [entry.event for entry in await memories.service.history(memory_id, ADMIN)]
+    assert [Event.ADD, Event.UPDATE, Event.UPDATE] == events
