@@ -12,10 +12,12 @@ from bench.faults.proxy import HANG, HEALTHY, REFUSE, Proxy, proxy
 from memdeck_common.clock import SystemClock
 from memdeck_common.errors import StoreUnavailable
 from memdeck_daemon.infra.postgres.database import guard_of
-from memdeck_daemon.infra.postgres.pulse import ANSWER, Pulse
+from memdeck_daemon.infra.postgres.pulse import Pulse
 from memdeck_daemon.infra.resilience.breaker import Breaker
 from memdeck_daemon.infra.resilience.modes import Modes
 from tests.support.postgres import PostgresServer
+
+ANSWER = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,13 @@ async def watched(server: PostgresServer) -> AsyncIterator[Bedside]:
     async with proxy("127.0.0.1", server.port) as way:
         url = server.url(port=way.port)
         pulse = Pulse(
-            lambda: url, breaker, modes, clock.monotonic, lambda: abandoned.append(time.monotonic())
+            lambda: url,
+            breaker,
+            modes,
+            clock.monotonic,
+            lambda: abandoned.append(time.monotonic()),
+            answer=ANSWER,
+            connect=1.0,
         )
         try:
             yield Bedside(way, pulse, breaker, modes, abandoned)
@@ -84,7 +92,7 @@ async def test_a_server_that_hangs_is_away_at_once(server: PostgresServer) -> No
         await bed.proxy.set(HANG)
         begun = time.monotonic()
         await bed.pulse.beat()
-        assert ANSWER <= time.monotonic() - begun < ANSWER + 1
+        assert ANSWER <= time.monotonic() - begun < ANSWER + 2
         assert ("open", True, []) == (bed.breaker.state, bed.modes.away, bed.abandoned)
         await bed.pulse.beat()
         assert 1 == len(bed.abandoned)

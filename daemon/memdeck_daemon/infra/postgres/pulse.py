@@ -40,10 +40,13 @@ class Pulse:
         modes: Modes,
         now: Callable[[], float],
         abandon: Callable[[], None] = lambda: None,
+        *,
+        answer: float = ANSWER,
+        connect: float = CONNECT,
     ) -> None:
         """`dsn` may raise OSError: there is no database yet. `now`: monotonic seconds. `abandon` ends what is under way."""
         self._dsn, self._breaker, self._modes, self._now = dsn, breaker, modes, now
-        self._abandon = abandon
+        self._abandon, self._answer, self._connect = abandon, answer, connect
         self._connection: Any = None
         self._silent = 0
         self.up_since: float | None = None
@@ -93,9 +96,9 @@ class Pulse:
     async def _ask(self) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(
-                self._dsn(), timeout=CONNECT, server_settings={"application_name": APPLICATION}
+                self._dsn(), timeout=self._connect, server_settings={"application_name": APPLICATION}
             )
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(self._answer):
             self.up_since = float(await self._connection.fetchval(STATE))
 
     def _drop(self) -> None:

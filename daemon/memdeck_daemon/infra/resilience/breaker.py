@@ -10,6 +10,7 @@ either: after an outage they come in for as long as the longest timeout.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final, Literal
 
 from memdeck_common.clock import Chance, Clock
@@ -132,23 +133,9 @@ class Breaker:
             self.counts.refused += 1
             raise BreakerOpen(self.name, self.retry_after)
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Around one call of the dependency.
-
-        Raises:
-            BreakerOpen: it may not be made now.
-        """
-        era, begun = self._entered(), self._clock.monotonic()
-        try:
-            yield
-        except self._faults as error:
-            self._failed(era, _reason(error))
-            raise
-        except BaseException:
-            self._abandoned(era)
-            raise
-        self._succeeded(era, self._clock.monotonic() - begun)
+    def call(self) -> "Call":
+        """Around one call of the dependency; entering it raises BreakerOpen when it may not be made now."""
+        return Call(self)
 
     @contextmanager
     def probe(self) -> Iterator[None]:
@@ -174,6 +161,23 @@ class Breaker:
         self._open(seconds)
 
     # --- what became of it --------------------------------------------------------------------------------------------
+
+    def ended(self, era: int, begun: float, error: BaseException | None) -> None:
+        """A call of `era`, begun at `begun`, came to this."""
+        if error is None:
+            self._succeeded(era, self._clock.monotonic() - begun)
+        elif isinstance(error, self._faults):
+            self._failed(era, _reason(error))
+        else:
+            self._abandoned(era)
+
+    def began(self) -> tuple[int, float]:
+        """The era and the begin of a call.
+
+        Raises:
+            BreakerOpen: it may not be made now.
+        """
+        return self._entered(), self._clock.monotonic()
 
     def _entered(self) -> int:
         if self._state == "open" and self._clock.monotonic() >= self._until:
@@ -265,6 +269,25 @@ class Breaker:
         self._state, self._changed_at = state, self._clock.monotonic()
         self.counts.transitions[state] += 1
         self.listen(self)
+
+
+class Call:
+    """One call; a class because a generator costs three times as much, and each search makes several."""
+
+    __slots__ = ("_begun", "_breaker", "_era")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker, self._era, self._begun = breaker, 0, 0.0
+
+    def __enter__(self) -> None:
+        """Raises BreakerOpen."""
+        self._era, self._begun = self._breaker.began()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Counts what became of it."""
+        self._breaker.ended(self._era, self._begun, error)
 
 
 def _reason(error: BaseException) -> str:

@@ -5,8 +5,7 @@ keeps neither tasks nor memory of the daemon beyond the bound.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from memdeck_daemon.infra.resilience import deadline
 
@@ -16,7 +15,7 @@ class Overloaded(Exception):
 
 
 class Bulkhead:
-    """The calls of one dependency."""
+    """The calls of one dependency; `async with` it around each."""
 
     def __init__(self, name: str, calls: int, queue: int, patience: float) -> None:
         """`calls` at once, `queue` of them waiting for at most `patience` seconds."""
@@ -26,9 +25,8 @@ class Bulkhead:
         self.shed = 0
         """Calls that were refused since the start."""
 
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Around one call.
+    async def __aenter__(self) -> None:
+        """Before a call.
 
         Raises:
             Overloaded: the queue is full, or the wait took too long.
@@ -37,10 +35,12 @@ class Bulkhead:
             await self._queued()
         else:
             await self._permits.acquire()  # free: does not wait
-        try:
-            yield
-        finally:
-            self._permits.release()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After it."""
+        self._permits.release()
 
     async def _queued(self) -> None:
         if self.waiting >= self._queue:

@@ -5,13 +5,13 @@ trial of the breaker and is not slow.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 from memdeck_common.clock import Chance, Clock, system_chance
 from memdeck_common.log import action
-from memdeck_daemon.infra.resilience.breaker import Breaker, Policy
+from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen, Policy
 from memdeck_daemon.infra.resilience.bulkhead import Bulkhead
 
 log = logging.getLogger(__name__)
@@ -46,18 +46,9 @@ class Guard:
         self.bulkhead = Bulkhead(name, room.calls, room.queue, room.patience)
         self.tell = tell
 
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Around one call.
-
-        Raises:
-            BreakerOpen: the dependency is left alone.
-            Overloaded: too many calls are under way.
-        """
-        self.breaker.check()
-        async with self.bulkhead.call():
-            with self.breaker.call():
-                yield
+    def call(self) -> "Guarded":
+        """Around one call; entering it raises BreakerOpen where the dependency is left alone, Overloaded in a crowd."""
+        return Guarded(self.breaker, self.bulkhead)
 
     def _changed(self, breaker: Breaker) -> None:
         match breaker.state:
@@ -75,3 +66,29 @@ class Guard:
                     "%s is tried", breaker.name, extra=action("breaker_half_open", dependency=breaker.name)
                 )
         self.tell(breaker)
+
+
+class Guarded:
+    """One call between breaker and bulkhead."""
+
+    __slots__ = ("_breaker", "_bulkhead", "_call")
+
+    def __init__(self, breaker: Breaker, bulkhead: Bulkhead) -> None:
+        self._breaker, self._bulkhead, self._call = breaker, bulkhead, breaker.call()
+
+    async def __aenter__(self) -> None:
+        """Raises BreakerOpen, Overloaded."""
+        self._breaker.check()
+        await self._bulkhead.__aenter__()
+        try:
+            self._call.__enter__()
+        except BreakerOpen:
+            await self._bulkhead.__aexit__(None, None, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Counts it and frees its place."""
+        self._call.__exit__(kind, error, trace)
+        await self._bulkhead.__aexit__(kind, error, trace)

@@ -10,7 +10,7 @@ from tests.support.waiting import eventually
 
 
 async def occupy(bulkhead: Bulkhead, until: asyncio.Event) -> None:
-    async with bulkhead.call():
+    async with bulkhead:
         await until.wait()
 
 
@@ -49,7 +49,7 @@ async def test_a_call_that_fails_or_is_given_up_frees_its_place() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     with pytest.raises(KeyError):
-        async with bulkhead.call():
+        async with bulkhead:
             raise KeyError
     until.set()
     await occupy(bulkhead, until)
