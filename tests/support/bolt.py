@@ -9,6 +9,9 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from tests.support.servers import in_ci
 from tests.support.waiting import eventually_sync
 
 USER = "root"
@@ -22,8 +25,11 @@ class BoltServer:
 
     def __init__(self, folder: Path) -> None:
         found = importlib.util.find_spec("arcadedb_embedded")
-        assert found is not None, "arcadedb-embedded is missing; `make install` brings it"
-        assert found.origin is not None
+        if found is None or found.origin is None:
+            message = "arcadedb-embedded is missing: `make install` brings it, but for Macs with Intel there is none"
+            if in_ci():
+                pytest.fail(message)
+            pytest.skip(message)
         self._programs, self._folder = Path(found.origin).parent, folder
         self.port, self._http = _free_port(), _free_port()
         self._process: subprocess.Popen[bytes] | None = None
