@@ -101,7 +101,7 @@ class OwnDaemon:
             )
         while not self._is_ready(self._process):
             if time.perf_counter() - began > START_LIMIT:
-                raise self._failure(f"not ready after {START_LIMIT:.0f} s")
+                raise self.failure(f"not ready after {START_LIMIT:.0f} s")
             time.sleep(LOOK)
         return time.perf_counter() - began
 
@@ -126,7 +126,7 @@ class OwnDaemon:
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
-            raise self._failure(f"ended with exit code {process.returncode}")
+            raise self.failure(f"ended with exit code {process.returncode}")
         try:
             facts = json.loads((self.home / "run" / "daemon.json").read_bytes())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -144,6 +144,7 @@ class OwnDaemon:
         finally:
             connection.close()
 
-    def _failure(self, sentence: str) -> NotReadyError:
+    def failure(self, sentence: str) -> NotReadyError:
+        """An error that ends with the daemon's log."""
         log = (self._sandbox / "log").read_text(encoding="utf-8", errors="replace")
         return NotReadyError("\n".join([f"the daemon: {sentence}", *log.splitlines()[-20:]]))

@@ -84,8 +84,8 @@ class KillLoop:
         """Kill, look, and judge.
 
         Raises:
-            NotReadyError: the daemon did not come back.
-            RuntimeError: it came back and takes no writes.
+            NotReadyError: the daemon did not come back, or takes no writes.
+            RuntimeError: it is never ready again.
         """
         began, plan = time.monotonic(), self._plan
         async with (
@@ -129,7 +129,7 @@ class KillLoop:
                     killed = daemon.kill_postgres(self._random)
                 if killed:
                     self._kills[killed] += 1
-                    await self._recovered(site)
+                    await self._recovered(site, daemon)
                     self._recoveries[killed].append(time.monotonic() - begun)
                 if number % 10 == 0:
                     self._say(
@@ -153,13 +153,15 @@ class KillLoop:
         front.aim(*_place(daemon))
         return "daemon"
 
-    async def _recovered(self, site: Site) -> None:
+    async def _recovered(self, site: Site, daemon: Victim) -> None:
         """Wait until a write is acknowledged."""
         body = {"messages": [{"role": "user", "content": "Still here."}], "user_id": KEY, "infer": False}
         deadline = time.monotonic() + AGAIN
         while (answer := await site.call("POST", "/v3/memories/add/", body)).outcome != "ok":
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no write for {AGAIN:.0f} s after a kill: {answer.status} {answer.body}")
+                raise daemon.failure(
+                    f"no write for {AGAIN:.0f} s after a kill: {answer.status} {answer.body}"
+                )
             await asyncio.sleep(0.02)
 
     async def _end(self, site: Site, writers: list[Writer]) -> None:
