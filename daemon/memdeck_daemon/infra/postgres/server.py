@@ -21,7 +21,7 @@ from memdeck_daemon.infra.postgres.journal import Journal
 from memdeck_daemon.infra.postgres.location import SOCKET_NAME, Cluster
 from memdeck_daemon.infra.postgres.progress import Stalled, Wait
 
-STILL = 15.0
+STILL = 8.0
 """Seconds without any movement after which a clean stop is given up. One that is asked for during crash recovery can hang
 for good (PostgreSQL 18 with its I/O workers); an immediate stop loses nothing, it recovers at the next start."""
 IMMEDIATE = 10.0
