@@ -2,10 +2,12 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from memdeck_common.errors import BadRequest, Conflict, Forbidden, MemdeckError
 from memdeck_daemon.infra.postgres.database import StatementRefused
@@ -14,6 +16,16 @@ from tests.integration.memory.driver import MakeMemories, Memories, caller
 
 COUNTED = "SELECT count(*) FROM memory.{} WHERE owner = $1"
 TABLES = ("memories", "locator", "vectors_1", "history", "outbox")
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def unpruned(memories: Memories) -> AsyncIterator[None]:
+    """A reader of the outbox that never gets on: the entries that are counted here stay."""
+    await memories.database.execute(
+        "INSERT INTO memory.projections (name, xid, id, lineage) VALUES ('unpruned', '0', 0, gen_random_uuid())"
+    )
+    yield
+    await memories.database.execute("DELETE FROM memory.projections WHERE name = 'unpruned'")
 
 
 async def counted(memories: Memories, owner: str) -> set[int]:
