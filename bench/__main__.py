@@ -70,12 +70,26 @@ def _scenarios(found: Report) -> Iterator[tuple[str, str]]:
             yield f"context recall, {label}", f"{one['context_recall']:.1%}, coverage {one['coverage']:.2f}"
 
 
+def _scale(found: Report) -> Iterator[tuple[str, str]]:
+    for name, one in found.items():
+        if one["recall_dense"] is not None:
+            yield (
+                f"recall@10 of {name}, dense / fused",
+                f"{one['recall_dense']:.3f} / {one['recall_fused']:.3f}",
+            )
+            yield f"bare loop over the arms of {name}", f"{one['bare_rate']:,.0f}/s"
+        for row in one["searches"]:
+            times = f"p50 {row['p50']:.1f}, p95 {row['p95']:.1f}, p99 {row['p99']:.1f} ms"
+            yield f"{row['name']}, {name}", f"{row['rate']:,.0f}/s, {times}"
+
+
 PARTS: Final = (
     Part("load", ("bench.load", "--start"), _load, takes_peer=True),
     Part("load-1536", ("bench.load", "--start", "--embedder"), _load, takes_peer=True),
     Part("cached", ("bench.cached",), _share("repeated search, of a bare aiohttp handler"), needs="wrk"),
     Part("bare", ("bench.bare",), _share("unique search, of a bare loop over the same arms")),
     Part("scenarios", ("bench.scenarios", "--start", "--report"), _scenarios),
+    Part("scale", ("bench.scale", "--memories", "100000"), _scale),
 )
 
 
@@ -120,8 +134,7 @@ def _summary(parts: list[Part], console: Console) -> None:
     machine: Mapping[str, Any] = {}
     for part in parts:
         found = msgspec.json.decode(_report_of(part).read_bytes())
-        if isinstance(found["machine"], dict):
-            machine = found["machine"]
+        machine = found.get("machine", machine)
         for figure, value in part.shown(found):
             table.add_row(part.name, figure, value)
     console.rule("all", align="left")

@@ -22,12 +22,12 @@ import uvloop
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench import bulk, loops, stub
+from bench import bulk, loops, machine, stub
 from bench.daemon import NotReadyError, OwnDaemon
 from bench.loops import Answers
 from bench.processes import resident_mb, usage
 from bench.reference import TOP, Reference
-from bench.scale_report import ScaleReport, SearchFigure, database_mb, figure, machine, show
+from bench.scale_report import ScaleReport, SearchFigure, database_mb, figure, show
 from bench.synthetic import Synthetic
 from memdeck_daemon.memory.embedding.calibration import scale
 from memdeck_daemon.memory.vectors.files import manifests
@@ -124,7 +124,7 @@ class Scale:
         self._random = random.Random(given.seed)
         self._kinds = 0
         self.report = ScaleReport(
-            machine=machine(), memories=given.memories, users=given.users, dimensions=given.dims,
+            machine=machine.described(), memories=given.memories, users=given.users, dimensions=given.dims,
             run_length=given.run_length,
         )  # fmt: skip
 

@@ -1,8 +1,6 @@
 """What `bench.scale` found, as a table and as JSON."""
 
 import os
-import platform
-from pathlib import Path
 
 from msgspec import Struct, field
 from rich.console import Console
@@ -39,7 +37,7 @@ class SearchFigure(Struct, kw_only=True):
 class ScaleReport(Struct, kw_only=True):
     """One run. Sizes in MB (10^6 bytes), times in s where nothing else is said."""
 
-    machine: dict[str, str | int | float]
+    machine: dict[str, str | int]
     memories: int
     users: int
     dimensions: int
@@ -81,23 +79,6 @@ def figure(
         daemon_cpu=each(used.server if used else None), database_cpu=each(used.database if used else None),
         driver_cpu=each(driver), waited=used.waited / answers.seconds if used and answers.seconds else None,
     )  # fmt: skip
-
-
-def machine() -> dict[str, str | int | float]:
-    """The machine, without its name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    except OSError:
-        model = platform.processor()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return {
-        "processor": model or platform.machine(),
-        "cores": os.cpu_count() or 0,
-        "memory_gib": round(memory, 1),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
 
 
 def database_mb(pid: int | None) -> float | None:
