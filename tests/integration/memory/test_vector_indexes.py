@@ -310,8 +310,9 @@ threading.Timer(moment, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
 while True:
     with file.appending():
         file.append(np.zeros((500, manifest.dimensions), np.float16))
-        for name in files.COLUMNS:
-            rows.columns[name].extend(np.zeros((500, *files.COLUMNS[name][1])))
+        more = {name: np.zeros((500, *width), kind) for name, (kind, width) in files.COLUMNS.items()}
+        columns = {name: np.concatenate([rows[name], more[name]]) for name in more}
+        rows.adopt(columns, rows.token_keys.values)
         told = files.msgspec.structs.replace(manifest, rows=file.rows, vectors_checksum=file.checksum)
         files.write(folder, told, rows, projection, lists)
 """

@@ -214,10 +214,10 @@ def _block(
     """The candidates with their neighbours, and which rows are candidates."""
     around = EVERYTHING if len(candidates) <= MOST_WITH_NEIGHBOURS else ()
     rows = vectors.rows.beside(candidates, around)
-    block = vectors.rows.block(rows, str(vectors.owner))
+    block, records = vectors.rows.block(rows, str(vectors.owner))
     allowed = np.zeros(len(rows), np.bool_)
     allowed[vectors.rows.places(rows, candidates)] = True
-    mixed = vectors.rows["mixed_norm"].take(rows)
+    mixed = np.ascontiguousarray(records["mixed_norm"])
     if vectors.space == LOCAL:
         block.vectors.adopt(vectors.view.take(rows).astype(np.float32))
         block.mixed_norm.adopt(mixed)
@@ -227,7 +227,7 @@ def _block(
     for one in known:
         if one is not None:
             near[vectors.rows.places(rows, one.rows)] = one.cosines
-    block.known = KnownCosines(vectors.space, near[:-1], mixed, vectors.rows["present"].take(rows))
+    block.known = KnownCosines(vectors.space, near[:-1], mixed, records["present"])
     if block.known.missing:
         block.vectors.adopt(vectors.locals_of(rows))
         block.mixed_norm.adopt(np.ones(len(rows), np.float32))

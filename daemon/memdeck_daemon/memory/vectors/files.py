@@ -25,7 +25,7 @@ from memdeck_daemon.memory.vectors.rows import COLUMNS, Rows
 
 Halves = NDArray[np.float16]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the files, and of what rows hold of a text; another one is made again."""
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = "vectors.f16"
@@ -148,12 +148,11 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
 def _read_columns(path: Path, manifest: Manifest) -> tuple[Rows, Projection, Lists]:
     rows = Rows()
     with np.load(path) as kept:
+        columns = {name: kept[name] for name in COLUMNS}
         for name, (kind, width) in COLUMNS.items():
-            values = kept[name]
-            if values.shape != (manifest.rows, *width) or values.dtype != kind:
+            if columns[name].shape != (manifest.rows, *width) or columns[name].dtype != kind:
                 raise FilesBroken(f"the column {name} does not fit")
-            rows.columns[name].adopt(values)
-        rows.token_keys.adopt(kept["token_keys"])
+        rows.adopt(columns, kept["token_keys"])
         projection = Projection(kept["projection"])
         lists = Lists(*(kept[f"lists_{name}"] for name in LISTS))
     rows.actors = {name: number for number, name in enumerate(manifest.actors, 1)}
@@ -172,7 +171,7 @@ def write(folder: Path, manifest: Manifest, rows: Rows, projection: Projection, 
     """
     number = 1 + max((int(path.stem.rsplit("-", 1)[1]) for path in folder.glob("columns-*.npz")), default=0)
     path, count = folder / f"columns-{number}.npz", manifest.rows
-    arrays: dict[str, Any] = {name: rows.columns[name].array[:count] for name in COLUMNS}
+    arrays: dict[str, Any] = {name: rows[name][:count] for name in COLUMNS}
     arrays |= {f"lists_{name}": array for name, array in lists.arrays().items()}
     ends = int(arrays["tokens"][-1]) if count else 0
     arrays |= {"token_keys": rows.token_keys.array[:ends], "projection": projection.matrix}

@@ -283,7 +283,8 @@ class VectorIndex:
         return best
 
     def _best(self, rows: Ints, query: Halves, count: int) -> Ints:
-        rows = rows[self.rows["present"].take(rows) & ~self.rows["dead"].take(rows)]
+        records = self.rows.records(rows)
+        rows = rows[records["present"] & ~records["dead"]]
         cosines = self.cosines(rows, query)
         if len(rows) > count:
             chosen = np.argpartition(-cosines, count - 1)[:count]

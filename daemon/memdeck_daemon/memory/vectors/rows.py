@@ -20,25 +20,27 @@ from memdeck_daemon.memory.recall.questions import ACTORS
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
+PLAIN: Final[Mapping[str, Any]] = {"high": np.uint64, "low": np.uint64, "arrival": np.int64}
+"""Columns that lie side by side: what finds a row, and what links it."""
+RECORD: Final = np.dtype(
+    [
+        ("run", np.uint64), ("tokens", np.int64), ("links", np.int32, (len(STEPS),)), ("actor", np.int32),
+        ("day", np.int32), ("expires", np.int32), ("terms", np.float32), ("length", np.float32),
+        ("mixed_norm", np.float32), ("time_word", np.bool_), ("question", np.bool_), ("dead", np.bool_),
+        ("present", np.bool_), ("spare", np.int32),
+    ]
+)  # fmt: skip
+"""What fusion needs of a row: 64 bytes that lie together, since a search takes some hundred rows from all over them.
+`run`: hash of its name, 0 without one. `tokens`: where the row's token keys end. `present`: whether its vector is here."""
 COLUMNS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
-    "high": (np.uint64, ()),
-    "low": (np.uint64, ()),
-    "run": (np.uint64, ()),
-    "arrival": (np.int64, ()),
-    "actor": (np.int32, ()),
-    "day": (np.int32, ()),
-    "expires": (np.int32, ()),
-    "terms": (np.float32, ()),
-    "length": (np.float32, ()),
-    "time_word": (np.float32, ()),
-    "question": (np.float32, ()),
-    "links": (np.int32, (len(STEPS),)),
-    "tokens": (np.int64, ()),
-    "dead": (np.bool_, ()),
-    "present": (np.bool_, ()),
-    "mixed_norm": (np.float32, ()),
+    **{name: (kind, ()) for name, kind in PLAIN.items()},
+    **{
+        name: RECORD[name].subdtype or (RECORD[name], ())
+        for name in RECORD.names or ()
+        if name != "spare"
+    },
 }
-"""`run`: hash of its name, 0 without one. `tokens`: where the row's token keys end. `present`: whether its vector is here."""
+"""Name, type and shape of all that a row has."""
 LOW: Final = (1 << 64) - 1
 MIX: Final = 0x9E3779B97F4A7C15
 """An odd number: it spreads arrival numbers over all 64 bits."""
@@ -48,7 +50,8 @@ class Rows:
     """Columns that grow."""
 
     def __init__(self) -> None:
-        self.columns = {name: Column(kind, width) for name, (kind, width) in COLUMNS.items()}
+        self._plain = {name: Column(kind) for name, kind in PLAIN.items()}
+        self._records = Column(RECORD)
         self.token_keys = Column(np.uint32, capacity=128)
         self.actors: dict[str, int] = {}
         self.buried = 0
@@ -61,7 +64,7 @@ class Rows:
         self._new_places: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return self.columns["low"].size
+        return self._records.size
 
     @property
     def live(self) -> int:
@@ -71,12 +74,32 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Roughly what they occupy."""
-        arrays = [column.array for column in self.columns.values()]
-        return sum(array.nbytes for array in arrays) + self.token_keys.array.nbytes + 24 * len(self)
+        columns = (*self._plain.values(), self._records, self.token_keys)
+        return sum(column.array.nbytes for column in columns) + 24 * len(self)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """A column, as long as there are rows."""
-        return self.columns[name].values
+        """A column, as long as there are rows. Of many columns of few rows, `records` is the quick way.
+
+        Not to be asked to `take`: numpy would copy the whole of a column that lies in records first.
+        """
+        if name in PLAIN:
+            return self._plain[name].values
+        column: NDArray[Any] = self._records.values[name]
+        return column
+
+    def records(self, rows: Ints) -> NDArray[Any]:
+        """What fusion needs of some rows: a copy, of the type `RECORD`."""
+        return self._records.array.take(rows)
+
+    def adopt(self, columns: Mapping[str, NDArray[Any]], token_keys: NDArray[np.uint32]) -> None:
+        """All columns by name, for what was appended."""
+        for name, column in self._plain.items():
+            column.adopt(columns[name])
+        records = np.zeros(len(columns["low"]), RECORD)
+        for name in COLUMNS.keys() - PLAIN.keys():
+            records[name] = columns[name]
+        self._records.adopt(records)
+        self.token_keys.adopt(token_keys)
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
@@ -95,26 +118,26 @@ class Rows:
     def load(self, items: Sequence[Prepared]) -> None:
         """Memories that have no row yet. They are neither found nor linked before `settle` and `link`."""
         lines = [item.line for item in items]
-        columns = self.columns
-        columns["high"].extend(np.array([line.id.int >> 64 for line in lines], np.uint64))
-        columns["low"].extend(np.array([line.id.int & LOW for line in lines], np.uint64))
-        columns["run"].extend(np.array([run_key(line.run) for line in lines], np.uint64))
-        columns["arrival"].extend([line.arrival or 0 for line in lines])
-        columns["actor"].extend([self._actor(line.actor) for line in lines])
-        columns["day"].extend([line.created_at.toordinal() for line in lines])
-        columns["expires"].extend(
-            [line.expiration_date.toordinal() if line.expiration_date else NEVER for line in lines]
-        )
-        columns["terms"].extend([len(item.keys) for item in items])
-        columns["length"].extend([min(len(line.text) / LONG, 1.0) for line in lines])
-        columns["time_word"].extend([item.time_word for item in items])
-        columns["question"].extend([item.question for item in items])
-        columns["links"].extend(np.full((len(items), len(STEPS)), -1, np.int32))
-        columns["tokens"].extend(self.token_keys.size + np.cumsum([len(item.keys) for item in items]))
+        plain, records = self._plain, np.zeros(len(items), RECORD)
+        plain["high"].extend(np.array([line.id.int >> 64 for line in lines], np.uint64))
+        plain["low"].extend(np.array([line.id.int & LOW for line in lines], np.uint64))
+        plain["arrival"].extend([line.arrival or 0 for line in lines])
+        records["run"] = [run_key(line.run) for line in lines]
+        records["actor"] = [self._actor(line.actor) for line in lines]
+        records["day"] = [line.created_at.toordinal() for line in lines]
+        records["expires"] = [
+            line.expiration_date.toordinal() if line.expiration_date else NEVER for line in lines
+        ]
+        records["terms"] = [len(item.keys) for item in items]
+        records["length"] = [min(len(line.text) / LONG, 1.0) for line in lines]
+        records["time_word"] = [item.time_word for item in items]
+        records["question"] = [item.question for item in items]
+        records["links"] = -1
+        records["tokens"] = self.token_keys.size + np.cumsum([len(item.keys) for item in items])
+        records["mixed_norm"] = 1
         self.token_keys.extend(np.fromiter((key for item in items for key in item.keys), np.uint32))
-        columns["dead"].extend(np.zeros(len(items), np.bool_))
-        columns["present"].extend(np.zeros(len(items), np.bool_))
-        columns["mixed_norm"].extend(np.ones(len(items), np.float32))
+        # Last: whoever searches meanwhile goes by the records.
+        self._records.extend(records)
 
     def _actor(self, name: str | None) -> int:
         return self.actors.setdefault(name, len(self.actors) + 1) if name else 0
@@ -213,8 +236,8 @@ class Rows:
 
     def ids(self, rows: Ints) -> list[uuid.UUID]:
         """The memories of rows."""
-        high, low = self["high"], self["low"]
-        return [uuid.UUID(int=(int(high[row]) << 64) | int(low[row])) for row in rows]
+        high, low = self["high"].take(rows).tolist(), self["low"].take(rows).tolist()
+        return [uuid.UUID(int=(h << 64) | w) for h, w in zip(high, low, strict=True)]
 
     def saying(self, first: int, keys: Sequence[int]) -> Ints:
         """The rows from `first` on that hold one of these terms."""
@@ -227,28 +250,25 @@ class Rows:
 
     def beside(self, rows: Ints, columns: tuple[int, ...]) -> Ints:
         """The rows themselves and their neighbours by these columns of the links, ascending, each once."""
-        near = self["links"].take(rows, axis=0)
+        near = self.records(rows)["links"]
         near = near[:, columns] if len(columns) < len(STEPS) else near
         return distinct(np.concatenate([rows, near[near >= 0]]))
 
-    def block(self, rows: Ints, owner: str) -> Block:
-        """These rows, ascending, as a block: links to rows that are not among them are cut."""
-        block = Block()
+    def block(self, rows: Ints, owner: str) -> tuple[Block, NDArray[Any]]:
+        """These rows, ascending, as a block, and their records. Links to rows that are not among them are cut."""
+        block, records = Block(), self.records(rows)
         block.ids, block.owners = LazyIds(self, rows), [owner] * len(rows)
-        for name in ("day", "expires", "terms", "length", "actor", "time_word", "question"):
-            getattr(block, name).adopt(self[name].take(rows))
-        runs, numbers = np.unique(self["run"].take(rows), return_inverse=True)
-        # Number 0 is "none": without such a row the others begin at 1.
-        numbers = numbers + (0 if len(runs) and runs[0] == 0 else 1)
-        block.run.adopt(numbers.astype(np.int32))
-        block.runs = {"": 1} if numbers.any() else {}
+        for name in ("day", "expires", "terms", "length", "actor"):
+            getattr(block, name).adopt(np.ascontiguousarray(records[name]))
+        for name in ("time_word", "question"):
+            getattr(block, name).adopt(records[name].astype(np.float32))
+        block.run.adopt(_numbered(records["run"]))
+        block.runs = {"": 1} if block.run.values.any() else {}
         block.actors = self.actors if len(self.actors) <= ACTORS else {}
-        links = self["links"].take(rows, axis=0)
-        place = self.places(rows, links)
-        block.links.adopt(place)
-        block.linked = bool((place >= 0).any())
-        self._tokens(block, rows)
-        return block
+        block.links.adopt(self.places(rows, records["links"]))
+        block.linked = bool((block.links.values >= 0).any())
+        self._tokens(block, records)
+        return block, records
 
     def places(self, rows: Ints, wanted: NDArray[Any]) -> NDArray[np.int32]:
         """Where the wanted rows stand among some rows; −1 for those that are not among them, or below 0.
@@ -264,13 +284,13 @@ class Rows:
             found[rows.take(found) != wanted] = -1
         return found
 
-    def _tokens(self, block: Block, rows: Ints) -> None:
-        ends = self["tokens"].take(rows)
+    def _tokens(self, block: Block, records: NDArray[Any]) -> None:
+        ends = records["tokens"]
         counts = block.terms.values.astype(np.int64)
         total = int(counts.sum())
         shift = np.repeat(ends - np.cumsum(counts), counts)
         block.token_key.adopt(self.token_keys.array.take(np.arange(total) + shift))
-        block.token_row.adopt(np.repeat(np.arange(len(rows), dtype=np.int32), counts))
+        block.token_row.adopt(np.repeat(np.arange(len(records), dtype=np.int32), counts))
 
 
 class LazyIds(Sequence[uuid.UUID]):
@@ -299,6 +319,19 @@ def distinct(rows: Ints) -> Ints:
     np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
     unique: Ints = ordered[kept]
     return unique
+
+
+def _numbered(runs: Keys) -> NDArray[np.int32]:
+    """Small numbers for runs, 0 for none; half the time of numpy's `unique`."""
+    order = np.argsort(runs)
+    ordered = runs[order]
+    numbers = np.empty(len(runs), np.int32)
+    changes = np.zeros(len(runs), np.int32)
+    # Number 0 is "none": without such a row the others begin at 1.
+    changes[:1] = ordered[:1] != 0
+    np.not_equal(ordered[1:], ordered[:-1], out=changes[1:], casting="unsafe")
+    numbers[order] = np.cumsum(changes, dtype=np.int32)
+    return numbers
 
 
 def place_of(memory_id: uuid.UUID) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def test_a_changed_memory_has_one_living_row() -> None:
 
 def test_a_block_of_some_rows_says_what_they_say() -> None:
     rows = loaded_and_added()
-    block = rows.block(np.array([0, 1, 3, 6]), "user:u")
+    block, _ = rows.block(np.array([0, 1, 3, 6]), "user:u")
     whole = Block()
     whole.extend(prepare(lines(0, 8)))
     assert [IDS[0], IDS[1], IDS[3], IDS[6]] == list(block.ids)
