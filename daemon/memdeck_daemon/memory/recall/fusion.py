@@ -217,7 +217,8 @@ def best(
 def _spread(block: Block, values: Floats, weights: Floats) -> Floats:
     """The weighted sum of what a row's neighbours have; `weights` by `STEPS`. Shape of `values`: (…, rows)."""
     padded = np.concatenate([values, np.zeros((*values.shape[:-1], 1), np.float32)], axis=-1)
-    spread: Floats = padded[..., block.links.values] @ weights
+    # `take` is three times as fast as an index in brackets.
+    spread: Floats = padded.take(block.links.values, axis=-1) @ weights
     return spread
 
 
@@ -267,7 +268,11 @@ def _counts(block: Block, terms: Sequence[str]) -> Floats:
     """How often each term stands in each text. Shape: (terms, rows)."""
     keys = np.array([key_of(term) for term in terms], np.uint32)
     if len(keys) <= FEW:
-        return np.stack([_count(block, key) for key in keys])
+        held = block.token_key.values
+        terms_of, places = np.divmod(np.flatnonzero(held == keys[:, None]), max(len(held), 1))
+        cells = terms_of * len(block) + block.token_row.values.take(places)
+        counts = np.bincount(cells, minlength=len(terms) * len(block))
+        return counts.reshape(len(terms), len(block)).astype(np.float32)
     order = np.argsort(keys)
     place = np.searchsorted(keys[order], block.token_key.values)
     place[place == len(keys)] = 0
@@ -275,11 +280,6 @@ def _counts(block: Block, terms: Sequence[str]) -> Floats:
     cells = order[place[match]] * len(block) + block.token_row.values[match]
     counts = np.bincount(cells, minlength=len(terms) * len(block))
     return counts.reshape(len(terms), len(block)).astype(np.float32)
-
-
-def _count(block: Block, key: np.uint32) -> Floats:
-    rows = block.token_row.values[block.token_key.values == key]
-    return np.bincount(rows, minlength=len(block)).astype(np.float32)
 
 
 def _idf(asked: Asked, term: str, found: int, rows: int) -> float:
@@ -298,15 +298,15 @@ def _session(block: Block, lexical: Floats) -> Floats:
     runs = block.run.values
     # By run, within it the best first: scores lie below 1, and one key sorts in a third of the time of two.
     order = np.argsort(runs - 0.5 * lexical.astype(np.float64))
-    sorted_runs = runs[order]
-    starts = np.flatnonzero(np.r_[True, sorted_runs[1:] != sorted_runs[:-1]])
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    counted = place < SESSION_BEST
-    sums = np.bincount(sorted_runs, lexical[order] * counted)
-    sizes = np.bincount(sorted_runs, counted)
+    ordered = runs.take(order)
+    first = np.ones(len(order), np.bool_)
+    # Who has the same run as the one SESSION_BEST places before it is not among its best.
+    np.not_equal(ordered[SESSION_BEST:], ordered[:-SESSION_BEST], out=first[SESSION_BEST:])
+    sums = np.bincount(ordered, lexical.take(order) * first)
+    sizes = np.bincount(ordered, first)
     means = sums / np.maximum(sizes, 1)
     means[0] = 0
-    session: Floats = means[runs].astype(np.float32)
+    session: Floats = means.take(runs).astype(np.float32)
     return session
 
 
