@@ -68,7 +68,7 @@ class Reference:
 
     def proposed(self, query: NDArray[np.float16], count: int) -> set[int]:
         """What the index finds."""
-        return set(self.vectors.nearest(query, count).tolist())
+        return set(self.vectors.nearest(query, count)[0].tolist())
 
     async def answer(self, arms: BigOwners, text: str, query: NDArray[np.float16]) -> list[str]:
         """The ids of an answer, best first, as the daemon finds them."""

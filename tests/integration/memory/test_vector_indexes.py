@@ -106,7 +106,7 @@ async def test_it_finds_what_exact_search_finds(big: Make) -> None:
     kept = []
     for query in queries:
         exact = await nearest(memories, index, query)
-        found = index.rows.ids(index.nearest(query, 10))
+        found = index.rows.ids(index.nearest(query, 10)[0])
         kept.append(len(set(exact) & set(found)) / 10)
     assert np.mean(kept) >= 0.95
 
@@ -147,7 +147,7 @@ async def test_what_was_written_is_found_by_meaning_before_it_is_saved(big: Make
     await memories.vectors.fresh(index)
     row = index.rows.row_of(ids[7])
     assert row is not None
-    assert row in set(index.nearest(index.view.take(np.array([row]))[0], 40).tolist())
+    assert row in set(index.nearest(index.view.take(np.array([row]))[0], 40)[0].tolist())
 
 
 async def test_another_owners_memories_are_never_in_an_answer(big: Make) -> None:

@@ -35,6 +35,8 @@ VERSION: Final = 3
 """Of the schema and the tokens; another version is rebuilt."""
 WRITER_BYTES: Final = 16 * 1024 * 1024
 WATERMARK: Final = "watermark"
+MOST_COUNTED: Final = 20_000
+"""Terms whose frequency is remembered until the next commit."""
 
 Keys = NDArray[np.uint64]
 
@@ -101,6 +103,8 @@ class LexicalIndex:
     _index: tantivy.Index = field(init=False)
     _writer: tantivy.IndexWriter | None = field(init=False, default=None)
     _searcher: tantivy.Searcher = field(init=False)
+    _counted: dict[tuple[str, str], int] = field(init=False, default_factory=dict)
+    """How many memories hold a term, by its field; of this searcher."""
     position: Watermark | None = field(init=False, default=None)
     """What the searcher has seen; None: nothing to rely on. Read it before searching: an older one means a longer tail."""
     _busy: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -150,6 +154,7 @@ class LexicalIndex:
         analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         self._index.register_tokenizer("spaces", analyzer)
         self._searcher = self._index.searcher()
+        self._counted = {}
         self.position = self._stored_position()
 
     @property
@@ -197,6 +202,7 @@ class LexicalIndex:
         writer.commit()
         self._index.reload()
         self._searcher = self._index.searcher()
+        self._counted = {}
         self.position = watermark
 
     async def clear(self) -> None:
@@ -228,10 +234,20 @@ class LexicalIndex:
         """
         name, prefix = _place(scope)
         with self._guarded():
-            found = {term: self._searcher.doc_freq(name, prefix + term) for term in terms}
+            found = {term: self._count(name, prefix + term) for term in terms}
         total = max(total, *found.values(), 1) if found else 1
         idf = {term: math.log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in found.items()}
         return Weights(idf, found)
+
+    def _count(self, name: str, term: str) -> int:
+        counted = self._counted  # before the searcher: a commit replaces them in the other order
+        count = counted.get((name, term))
+        if count is None:
+            count = int(self._searcher.doc_freq(name, term))
+            if len(counted) >= MOST_COUNTED:
+                counted.clear()
+            counted[name, term] = count
+        return count
 
     def search(self, scope: Identifier | None, weights: Weights, limit: int) -> dict[uuid.UUID, float]:
         """The best `limit` memories of the scope with their BM25 score, best first.

@@ -1,8 +1,9 @@
 """Candidates in the memories of one big owner, from memory alone.
 
-Owns the arms of such a search and their threads: the dense arm in the owner's vector index, the lexical arm in the keyword
-index, side by side, each with a deadline. Rows, neighbours, terms and cosines of the candidates come from the index, so that
-the database is asked for the few memories of the answer only. Memories that the keyword index has not committed yet are
+Owns the arms of such a search and their thread: the dense arm in the owner's vector index, then the lexical arm in the
+keyword index, with one deadline. One thread, because under load each change of threads costs more than a second one gains.
+Rows, neighbours, terms and cosines of the candidates come from the index, so that the database is asked for the few memories
+of the answer only. Memories that the keyword index has not committed yet are
 looked through word by word. A filter that looks at more than the name is applied by the database: to more proposals than
 usual first, and where too few of them pass, to all memories, of which those that match are then compared one by one.
 """
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,10 @@ from memdeck_daemon.memory.vectors.index import PROPOSALS, VectorIndex
 from memdeck_daemon.memory.vectors.rows import Ints, distinct, place_of
 
 Halves = NDArray[np.float16]
+T = TypeVar("T")
 
 DEADLINE: Final = 1.0
-"""Seconds that an arm may take; what the other one proposes is the answer then."""
+"""Seconds that the arms may take; without them only what was written last is found, and the answer says so."""
 OVERSAMPLED: Final = 10
 """Times as many dense proposals when the database has to filter them."""
 MOST_MATCHING: Final = 20_000
@@ -56,25 +58,35 @@ NOTHING: Final = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The cosines of some rows."""
+    """What the dense arm proposes: rows with their cosines. In the local space scoring has the vectors themselves."""
 
     rows: Ints
     cosines: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
-    """What an arm proposes."""
+class Spoken:
+    """What the lexical arm proposes."""
 
-    rows: Ints
-    near: Near | None = None
-    """Of the rows and of those beside them; the arm's thread has the time for it."""
+    rows: Ints = field(default_factory=lambda: NOTHING)
     frequencies: dict[str, int] = field(default_factory=dict)
     """How often the terms occur in all of the owner's memories."""
-    whole: bool = True
+    whole: bool = False
 
 
-NONE: Final = Proposed(NOTHING, whole=False)
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What both arms propose."""
+
+    rows: Ints
+    """Ascending."""
+    words: Spoken
+    cut: "Cut | None" = None
+    """The rows as a block, where no filter has to be applied before."""
+
+
+Cut = tuple[Block, NDArray[np.bool_]]
+"""A block, and which of its rows are candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +97,11 @@ class BigOwners:
     index: LexicalIndex
     exact: bool = False
     """Compare every vector: what the figures of the index are measured against."""
-    # One thread each: more would only share the same processors.
-    _dense: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "dense"))
-    _lexical: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lexical"))
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "arms"))
 
     def close(self) -> None:
         """Wait for what is under way."""
-        for thread in (self._dense, self._lexical):
-            thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def gather(self, vectors: VectorIndex, wanted: Wanted, *, plain: bool) -> Candidates:
         """What the arms propose. `plain`: the filter names the owner and nothing else.
@@ -100,56 +109,51 @@ class BigOwners:
         Raises:
             StoreUnavailable: a filter has to be applied and the database does not answer.
         """
-        filtered = 1 if plain else OVERSAMPLED
-        limit = max(PER_HIT * wanted.top_k, LEAST_DENSE)
-        query = _query(wanted)
-        position = self.index.position
-        dense, words = await self._timed(
-            (self._dense, lambda: self._nearest(vectors, query, limit * filtered)),
-            (self._lexical, lambda: self._spoken(vectors, wanted, query, plain=plain)),
-        )
+        limit, query, position = _limit(wanted), _query(wanted), self.index.position
         rest = _tail(vectors, position, wanted.terms)
         if vectors.waiting and wanted.primary is not None:
             rest = np.concatenate([rest, vectors.nearest_waiting(wanted.vector, limit)])
-        candidates = distinct(np.concatenate([dense.rows, words.rows, rest]))
-        if not plain:
-            rest = candidates = await self._filtered(vectors, wanted, candidates, query, limit)
-        without = () if dense.whole else ("dense",)
-        if not words.whole or position is None or not position.complete:
+        found = await self._timed(lambda: self._proposed(vectors, wanted, rest, plain=plain))
+        without = ("dense",) if found is None else ()
+        found = found or Proposed(distinct(rest), Spoken())
+        if not found.words.whole or position is None or not position.complete:
             without = (*without, "lexical")
-        known = [dense.near, words.near] if plain else []
-        block, allowed = _block(
-            vectors, candidates, [*known, _near(vectors, rest, query) if len(rest) else None]
-        )
-        return Candidates(block, allowed, vectors.rows.live, words.frequencies, without)
+        cut = found.cut
+        if cut is None:
+            rows = found.rows if plain else await self._filtered(vectors, wanted, found.rows, query, limit)
+            cut = _cut(vectors, rows, query)
+        return Candidates(*cut, vectors.rows.live, found.words.frequencies, without)
 
-    async def _timed(self, *arms: tuple[ThreadPoolExecutor, Callable[[], Proposed]]) -> list[Proposed]:
-        """What each arm proposes; nothing where it takes too long."""
-        loop = asyncio.get_running_loop()
-        under_way = [loop.run_in_executor(thread, work) for thread, work in arms]
-        _, late = await asyncio.wait(under_way, timeout=None if self.exact else DEADLINE)
-        for one in late:
-            one.cancel()
-        return [NONE if one in late else one.result() for one in under_way]
+    async def _timed(self, work: Callable[[], T]) -> T | None:
+        """The work, done in the thread; None where that takes too long."""
+        try:
+            async with asyncio.timeout(None if self.exact else DEADLINE):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except TimeoutError:
+            return None
 
-    def _nearest(self, vectors: VectorIndex, query: Halves, limit: int) -> Proposed:
+    def _proposed(self, vectors: VectorIndex, wanted: Wanted, rest: Ints, *, plain: bool) -> Proposed:
+        query = _query(wanted)
+        near = self._nearest(vectors, query, _limit(wanted) * (1 if plain else OVERSAMPLED))
+        words = self._spoken(vectors, wanted, plain=plain)
+        rows = distinct(np.concatenate([near.rows, words.rows, rest]))
+        return Proposed(rows, words, _cut(vectors, rows, query, near) if plain else None)
+
+    def _nearest(self, vectors: VectorIndex, query: Halves, limit: int) -> Near:
         if self.exact:
-            rows = vectors.nearest_among(None, query, limit)
-        else:
-            rows = vectors.nearest(query, limit, max(2 * limit, PROPOSALS))
-        return Proposed(rows, _near(vectors, rows, query))
+            return Near(*vectors.nearest_among(None, query, limit))
+        return Near(*vectors.nearest(query, limit, max(2 * limit, PROPOSALS)))
 
-    def _spoken(self, vectors: VectorIndex, wanted: Wanted, query: Halves, *, plain: bool) -> Proposed:
-        limit = max(PER_HIT * wanted.top_k, LEAST_DENSE) * (1 if plain else FILTERED)
+    def _spoken(self, vectors: VectorIndex, wanted: Wanted, *, plain: bool) -> Spoken:
+        limit = _limit(wanted) * (1 if plain else FILTERED)
         try:
             weights = self.index.weights(vectors.owner, wanted.terms, vectors.rows.live)
             proposing = weights if self.exact else weights.rarest(MOST_POSTINGS)
             high, low = self.index.places(vectors.owner, proposing, limit)
         except IndexBroken:
-            return NONE
+            return Spoken()
         frequencies = {term: SPREAD * count for term, count in weights.frequencies.items()}
-        rows = vectors.rows.rows_of(high, low)
-        return Proposed(rows, _near(vectors, rows, query), frequencies)
+        return Spoken(vectors.rows.rows_of(high, low), frequencies, whole=True)
 
     async def _filtered(
         self, vectors: VectorIndex, wanted: Wanted, candidates: Ints, query: Halves, limit: int
@@ -165,14 +169,17 @@ class BigOwners:
         if len(matching) > MOST_MATCHING:
             return kept
         rows = _rows_of(vectors, matching)
-        (near,) = await self._timed(
-            (self._dense, lambda: Proposed(vectors.nearest_among(rows, query, limit)))
-        )
-        waiting = rows[~vectors.rows["present"][rows]]
-        return distinct(np.concatenate([kept, near.rows, waiting]))
+        near = await self._timed(lambda: vectors.nearest_among(rows, query, limit)[0])
+        waiting = rows[~vectors.rows.records(rows)["present"]]
+        return distinct(np.concatenate([kept, NOTHING if near is None else near, waiting]))
 
     async def _passing(self, connection: Any, wanted: Wanted, **which: Any) -> list[uuid.UUID]:
         return await big.passing(connection, wanted.where, wanted.branches, today=wanted.today, **which)
+
+
+def _limit(wanted: Wanted) -> int:
+    """How many each arm proposes."""
+    return max(PER_HIT * wanted.top_k, LEAST_DENSE)
 
 
 def _query(wanted: Wanted) -> Halves:
@@ -200,34 +207,28 @@ def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) ->
     return NOTHING if first is None else vectors.rows.saying(first, [key_of(term) for term in terms])
 
 
-def _near(vectors: VectorIndex, rows: Ints, query: Halves) -> Near | None:
-    """The cosines of rows and of those beside them; None in the local space, where scoring has the vectors themselves."""
-    if vectors.space == LOCAL:
-        return None
-    compared = vectors.rows.beside(rows, BESIDE)
-    return Near(compared, vectors.cosines(compared, query))
-
-
-def _block(
-    vectors: VectorIndex, candidates: Ints, known: list[Near | None]
-) -> tuple[Block, NDArray[np.bool_]]:
-    """The candidates with their neighbours, and which rows are candidates."""
+def _cut(vectors: VectorIndex, candidates: Ints, query: Halves, known: Near | None = None) -> Cut:
+    """The candidates, ascending, with their neighbours; `known`: the cosines of some of them."""
     around = EVERYTHING if len(candidates) <= MOST_WITH_NEIGHBOURS else ()
     rows = vectors.rows.beside(candidates, around)
     block, records = vectors.rows.block(rows, str(vectors.owner))
     allowed = np.zeros(len(rows), np.bool_)
-    allowed[vectors.rows.places(rows, candidates)] = True
+    allowed[rows.searchsorted(candidates)] = True
     mixed = np.ascontiguousarray(records["mixed_norm"])
     if vectors.space == LOCAL:
         block.vectors.adopt(vectors.view.take(rows).astype(np.float32))
         block.mixed_norm.adopt(mixed)
         return block, allowed
     # Of the neighbours' neighbours only the words count: their cosines stay 0.
-    near = np.zeros(len(rows) + 1, np.float32)
-    for one in known:
-        if one is not None:
-            near[vectors.rows.places(rows, one.rows)] = one.cosines
-    block.known = KnownCosines(vectors.space, near[:-1], mixed, records["present"])
+    compared = np.append(allowed, np.False_)
+    compared[block.links.values[allowed][:, BESIDE]] = True
+    near = np.zeros(len(rows), np.float32)
+    if known is not None:
+        places = rows.searchsorted(known.rows)
+        near[places], compared[places] = known.cosines, False
+    places = np.flatnonzero(compared[:-1])
+    near[places] = vectors.cosines(rows.take(places), query)
+    block.known = KnownCosines(vectors.space, near, mixed, records["present"])
     if block.known.missing:
         block.vectors.adopt(vectors.locals_of(rows))
         block.mixed_norm.adopt(np.ones(len(rows), np.float32))

@@ -25,7 +25,7 @@ from memdeck_daemon.memory.store.outbox import Position
 from memdeck_daemon.memory.vectors.coding import Projection, coded
 from memdeck_daemon.memory.vectors.files import Manifest, VectorFile
 from memdeck_daemon.memory.vectors.lists import Lists
-from memdeck_daemon.memory.vectors.rows import Ints, Rows
+from memdeck_daemon.memory.vectors.rows import Ints, Rows, distinct
 
 Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
@@ -102,9 +102,10 @@ class View:
         # `take` is several times as fast as an index in brackets.
         if not behind.any():
             return self.base.take(rows, axis=0)
+        # A neighbour may be so new that there is no room for its vector yet: any other's does for this search.
         taken = np.empty((len(rows), self.base.shape[1]), np.float16)
         taken[~behind] = self.base.take(rows[~behind], axis=0)
-        taken[behind] = self.fresh.vectors.array.take(rows[behind] - self.sealed, axis=0)
+        taken[behind] = self.fresh.vectors.array.take(rows[behind] - self.sealed, axis=0, mode="clip")
         return taken
 
 
@@ -266,30 +267,34 @@ class VectorIndex:
         found = numkong.cdist(self.view.take(rows), query[None], "dot")
         return np.asarray(found).astype(np.float32).reshape(-1)
 
-    def nearest(self, query: Halves, count: int, proposals: int = PROPOSALS) -> Ints:
-        """About the `count` nearest rows that live, best first; `proposals` are compared by their whole vectors."""
+    def nearest(self, query: Halves, count: int, proposals: int = PROPOSALS) -> tuple[Ints, Floats]:
+        """About the `count` nearest rows that live, best first, and their cosines.
+
+        `proposals` are compared by their whole vectors.
+        """
         view = self.view
         point = view.projection.flat(query[None])[0]
         proposed = [view.lists.nearest(point, proposals), view.sealed + view.fresh.nearest(point, proposals)]
-        return self._best(np.unique(np.concatenate(proposed)), query, count)
+        return self._best(distinct(np.concatenate(proposed)), query, count)
 
-    def nearest_among(self, rows: Ints | None, query: Halves, count: int) -> Ints:
-        """The nearest of these rows (None: of all), each compared by its whole vector: a second or so for a million."""
+    def nearest_among(self, rows: Ints | None, query: Halves, count: int) -> tuple[Ints, Floats]:
+        """As `nearest`, among these rows (None: all), each compared by its whole vector: a second or so for a million."""
         chosen = np.arange(len(self.rows)) if rows is None else rows
-        best = np.zeros(0, np.int64)
+        best, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
         for start in range(0, len(chosen), CHUNK):
             part = np.concatenate([best, chosen[start : start + CHUNK]])
-            best = self._best(part, query, count)
-        return best
+            best, cosines = self._best(part, query, count)
+        return best, cosines
 
-    def _best(self, rows: Ints, query: Halves, count: int) -> Ints:
+    def _best(self, rows: Ints, query: Halves, count: int) -> tuple[Ints, Floats]:
         records = self.rows.records(rows)
         rows = rows[records["present"] & ~records["dead"]]
         cosines = self.cosines(rows, query)
         if len(rows) > count:
             chosen = np.argpartition(-cosines, count - 1)[:count]
             rows, cosines = rows[chosen], cosines[chosen]
-        return rows[np.argsort(-cosines, kind="stable")]
+        order = np.argsort(-cosines, kind="stable")
+        return rows[order], cosines[order]
 
     def nearest_waiting(self, local: Floats, count: int) -> Ints:
         """The nearest of the rows that wait, in the local space."""

@@ -34,11 +34,7 @@ RECORD: Final = np.dtype(
 `run`: hash of its name, 0 without one. `tokens`: where the row's token keys end. `present`: whether its vector is here."""
 COLUMNS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
     **{name: (kind, ()) for name, kind in PLAIN.items()},
-    **{
-        name: RECORD[name].subdtype or (RECORD[name], ())
-        for name in RECORD.names or ()
-        if name != "spare"
-    },
+    **{name: RECORD[name].subdtype or (RECORD[name], ()) for name in RECORD.names or () if name != "spare"},
 }
 """Name, type and shape of all that a row has."""
 LOW: Final = (1 << 64) - 1
@@ -59,7 +55,6 @@ class Rows:
         # What was settled is found in sorted arrays, later rows in dictionaries.
         self._by_low: tuple[Keys, Ints] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._by_place: tuple[Keys, Ints] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
-        self._noted: NDArray[np.int32] = np.zeros(0, np.int32)
         self._new_ids: dict[int, int] = {}
         self._new_places: dict[int, int] = {}
 
@@ -265,24 +260,10 @@ class Rows:
         block.run.adopt(_numbered(records["run"]))
         block.runs = {"": 1} if block.run.values.any() else {}
         block.actors = self.actors if len(self.actors) <= ACTORS else {}
-        block.links.adopt(self.places(rows, records["links"]))
+        block.links.adopt(_places(rows, records["links"]))
         block.linked = bool((block.links.values >= 0).any())
         self._tokens(block, records)
         return block, records
-
-    def places(self, rows: Ints, wanted: NDArray[Any]) -> NDArray[np.int32]:
-        """Where the wanted rows stand among some rows; −1 for those that are not among them, or below 0.
-
-        For the event loop alone. A note for each row that there is says where it stood last; it is true where it leads back.
-        """
-        if len(self._noted) < len(self):
-            self._noted = np.zeros(len(self["low"]) * 5 // 4, np.int32)
-        self._noted[rows] = np.arange(len(rows), dtype=np.int32)
-        found = self._noted.take(wanted)
-        found[found >= len(rows)] = 0
-        if len(rows):
-            found[rows.take(found) != wanted] = -1
-        return found
 
     def _tokens(self, block: Block, records: NDArray[Any]) -> None:
         ends = records["tokens"]
@@ -319,6 +300,14 @@ def distinct(rows: Ints) -> Ints:
     np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
     unique: Ints = ordered[kept]
     return unique
+
+
+def _places(rows: Ints, links: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where linked rows stand among these, ascending; −1 for those that are not among them."""
+    known = rows.astype(np.int32)
+    place = known.searchsorted(links.ravel()).reshape(links.shape)
+    found: NDArray[np.int32] = np.where(known.take(place, mode="clip") == links, place, -1).astype(np.int32)
+    return found
 
 
 def _numbered(runs: Keys) -> NDArray[np.int32]:
