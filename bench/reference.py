@@ -92,7 +92,7 @@ class Reference:
         )
         scores = score(proposed.block, asked)
         rows = best(proposed.block, scores, asked, THRESHOLD, TOP, proposed.allowed)
-        return [str(proposed.block.ids[row]) for row in rows]
+        return [str(memory_id) for _, memory_id in proposed.block.places(rows)]
 
     def arms(self, *, exact: bool) -> BigOwners:
         """The arms over these files; no filter is applied, so no database is asked."""

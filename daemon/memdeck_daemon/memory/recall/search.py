@@ -83,22 +83,28 @@ class Stopwatch:
 class Ranked:
     """A search's result before and after the whole memories were read."""
 
-    block: Block
     scores: Scores
     rows: list[int]
+    places: list[tuple[str, uuid.UUID]]
+    """Owner and id of the memories to read, best first."""
+
+    @classmethod
+    def of(cls, block: Block, scores: Scores, rows: list[int]) -> "Ranked":
+        """The best rows of a block."""
+        return cls(scores, rows, block.places(rows))
 
     def ids(self) -> list[uuid.UUID]:
         """The memories to read, best first."""
-        return [self.block.ids[row] for row in self.rows]
+        return [memory_id for _, memory_id in self.places]
 
     def hits(self, memories: dict[uuid.UUID, Memory], *, explain: bool) -> tuple[Hit, ...]:
         """The hits, best first; what is gone meanwhile is left out."""
-        scores, ids = self.scores, self.block.ids
+        scores = self.scores
         columns = (values[self.rows].tolist() for values in (scores.total, scores.cosine, scores.keyword))
         return tuple(
-            Hit(memories[ids[row]], total, cosine, keyword, scores.parts(row) if explain else ())
-            for row, total, cosine, keyword in zip(self.rows, *columns, strict=True)
-            if ids[row] in memories
+            Hit(memories[one], total, cosine, keyword, scores.parts(row) if explain else ())
+            for one, row, total, cosine, keyword in zip(self.ids(), self.rows, *columns, strict=True)
+            if one in memories
         )
 
 
@@ -213,7 +219,7 @@ class Recall:
         with watch.stage("score"):
             scores = score(block, asked)
             recent = np.pad(recent, (0, len(block) - len(recent)))
-            ranked = Ranked(
+            ranked = Ranked.of(
                 block, scores, best(block, scores, asked, question.threshold, question.top_k, recent)
             )
         if not ranked.rows:
@@ -231,7 +237,7 @@ class Recall:
             if allowed is not None and len(allowed) < len(block):
                 allowed = np.pad(allowed, (0, len(block) - len(allowed)))
             rows = best(block, scores, asked, question.threshold, question.top_k, allowed)
-        return Ranked(block, scores, rows)
+        return Ranked.of(block, scores, rows)
 
     async def _allowed(self, question: Question, block: Block) -> NDArray[np.bool_] | None:
         """Which rows match the filter; None: all, because it names nothing but the owner."""
@@ -272,7 +278,7 @@ class Recall:
             ranked = self._among(question, asked, proposed)
         with watch.stage("hydrate"):
             async with self.database.connection() as connection:
-                memories = await reads.many(connection, [(str(index.owner), one) for one in ranked.ids()])
+                memories = await reads.many(connection, ranked.places)
         return self._found(question, ranked, memories, proposed.total, proposed.degraded, watch)
 
     async def _among_candidates(self, question: Question, watch: Stopwatch) -> Found:
@@ -290,8 +296,7 @@ class Recall:
             with watch.stage("score"):
                 ranked = self._among(question, asked, proposed)
             with watch.stage("hydrate"):
-                places = [(ranked.block.owners[row], ranked.block.ids[row]) for row in ranked.rows]
-                memories = await reads.many(connection, places)
+                memories = await reads.many(connection, ranked.places)
         return self._found(question, ranked, memories, proposed.total, proposed.degraded, watch)
 
     def _among(self, question: Question, asked: Asked, proposed: candidates.Candidates) -> Ranked:
@@ -304,7 +309,7 @@ class Recall:
         )
         scores = score(proposed.block, asked)
         rows = best(proposed.block, scores, asked, question.threshold, question.top_k, proposed.allowed)
-        return Ranked(proposed.block, scores, rows)
+        return Ranked.of(proposed.block, scores, rows)
 
     def _found(
         self,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from memdeck_daemon.memory.recall.block import LONG, NEVER, STEPS, Block, Prepared
+from memdeck_daemon.memory.recall.block import LONG, NEVER, STEPS, Block, LazyIds, Prepared
 from memdeck_daemon.memory.recall.columns import Column
 from memdeck_daemon.memory.recall.questions import ACTORS
 
@@ -252,7 +252,7 @@ class Rows:
     def block(self, rows: Ints, owner: str) -> tuple[Block, NDArray[Any]]:
         """These rows, ascending, as a block, and their records. Links to rows that are not among them are cut."""
         block, records = Block(), self.records(rows)
-        block.ids, block.owners = LazyIds(self, rows), [owner] * len(rows)
+        block.ids, block.owners = LazyIds(self.ids, rows), [owner] * len(rows)
         for name in ("day", "expires", "terms", "length", "actor"):
             getattr(block, name).adopt(np.ascontiguousarray(records[name]))
         for name in ("time_word", "question"):
@@ -272,22 +272,6 @@ class Rows:
         shift = np.repeat(ends - np.cumsum(counts), counts)
         block.token_key.adopt(self.token_keys.array.take(np.arange(total) + shift))
         block.token_row.adopt(np.repeat(np.arange(len(records), dtype=np.int32), counts))
-
-
-class LazyIds(Sequence[uuid.UUID]):
-    """The memories of a block's rows, made when they are asked for: of hundreds of candidates ten are."""
-
-    def __init__(self, source: Rows, rows: Ints) -> None:
-        self._source, self._rows = source, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, place: Any) -> Any:
-        chosen = self._rows[place]
-        if isinstance(place, slice):
-            return self._source.ids(chosen)
-        return self._source.ids(np.array([chosen]))[0]
 
 
 def distinct(rows: Ints) -> Ints:
