@@ -144,6 +144,10 @@ class Journal:
             return True
         return any(name in self._names for name in names)
 
+    def waits(self, receipt_id: uuid.UUID) -> bool:
+        """Whether this very write waits."""
+        return receipt_id in self._places
+
     def makes(self, memory_id: uuid.UUID) -> bool:
         """Whether a memory waits to be stored."""
         return memory_id in self._memories
@@ -221,6 +225,9 @@ class Journal:
         self.nbytes = self._segments.nbytes
 
     def _note(self, intent: AnyIntent, place: Place) -> None:
+        if intent.receipt_id in self._places:
+            # In two files: it waits again after it was parked, and the first file was still there when the process ended.
+            return
         self._places[intent.receipt_id] = _Kept(place, intent.at.timestamp())
         self._pending[place.segment] += 1
         self._memories |= dict.fromkeys(memories_of(intent), intent.receipt_id)

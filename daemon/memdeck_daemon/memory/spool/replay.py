@@ -226,13 +226,14 @@ class Replay:
             raise StoreUnavailable("The database refuses every write; its log says why.") from error
 
     async def again(self) -> int:
-        """Put parked writes back into the spool; how many.
+        """Put parked writes back into the spool; how many. One that waits has only just been parked: it stays so.
 
         Raises:
             SpoolFull: there is no room for all of them; the rest stays parked.
         """
         parked = self._journal.parked
-        found = await self._journal.run(parked.writes)
+        written = await self._journal.run(parked.writes)
+        found = [write for write in written if not self._journal.waits(write.intent.receipt_id)]
         for write in found:
             await self._journal.append(write.intent)
             receipt_id = write.intent.receipt_id
