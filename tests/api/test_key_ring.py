@@ -1,6 +1,7 @@
 """What several daemons on one database know of keys, and what is written down of their use."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,44 @@ async def test_a_use_that_cannot_be_written_now_is_written_later(access: Access,
     store.available = True
     await access._write_use()
     assert (await access.list()).keys[0].last_used_at is not None
+
+
+async def test_keys_are_read_although_their_use_cannot_be_written(tmp_path: Path, clock: ManualClock) -> None:
+    """A database that refuses this one statement neither stops the daemon nor keeps a revoked key alive."""
+
+    class Refusing(FakeKeyStore):
+        async def touch(self, used: Mapping[uuid.UUID, datetime]) -> None:
+            del used
+            raise errors.MemdeckError
+
+    store = Refusing()
+    one, other = await _access(tmp_path, store, clock), await _access(tmp_path, store, clock)
+    made = await one.create(NewKey())
+    await other.agree()
+    assert made.id == other.authenticate(_sent(made.key)).caller.key_id
+    await one.revoke(made.id)
+    await other.agree()
+    with pytest.raises(errors.Unauthenticated):
+        other.authenticate(_sent(made.key))
+
+
+async def test_a_revoked_key_ends_although_the_database_goes_away(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Its end is written down; nothing can be read any more after that."""
+
+    class Leaving(FakeKeyStore):
+        async def revoke(self, key_id: uuid.UUID, at: datetime) -> None:
+            await super().revoke(key_id, at)
+            self.available = False
+
+    access = await _access(tmp_path, Leaving(), clock)
+    made = await access.create(NewKey())
+    access.authenticate(_sent(made.key))
+    with pytest.raises(errors.StoreUnavailable):
+        await access.revoke(made.id)
+    with pytest.raises(errors.Unauthenticated):
+        access.authenticate(_sent(made.key))
 
 
 async def test_no_key_is_stored_as_it_is(access: Access, store: FakeKeyStore) -> None:

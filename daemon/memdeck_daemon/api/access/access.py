@@ -114,12 +114,16 @@ class Access:
         try:
             while True:
                 await asyncio.sleep(REFRESH_SECONDS)
-                with contextlib.suppress(errors.Unavailable):
-                    await self._write_use()
-                    await self.refresh()
+                await self.agree()
         finally:
             with contextlib.suppress(errors.MemdeckError):
                 await self._write_use()
+
+    async def agree(self) -> None:
+        """Read the keys and write down their use, each as far as the database lets it; it may take no writes at all."""
+        for step in (self.refresh, self._write_use):
+            with contextlib.suppress(errors.MemdeckError):
+                await step()
 
     # --- on every request -------------------------------------------------------------------------------------------
 
@@ -198,6 +202,9 @@ class Access:
             # First the copy: should the daemon end now, no later one takes the key for good.
             await self._copy([other for other in rows if other.id != row.id])
             await self._store.revoke(row.id, self._clock.now())
+            # Not only with the next rows: the database may be gone before they are read.
+            self._principals.pop(row.digest, None)
+            self._recent.clear()
             await self._read()
         log.info("revoked key %s", row.key_prefix, extra=action("key_revoked", key_id=str(row.id)))
         return _listed(_named(await self._store.all(), str(row.id)))
