@@ -65,6 +65,8 @@ def database() -> Database:
         (ConnectionResetError(SECRET), StoreLost),
         (TimeoutError(SECRET), StoreUnavailable),
         (asyncpg.DiskFullError(SECRET), DiskFull),
+        (asyncpg.ReadOnlySQLTransactionError(SECRET), StoreUnavailable),
+        (asyncpg.PostgresIOError(SECRET), StoreUnavailable),
         (asyncpg.CheckViolationError(SECRET), StatementRefused),
         (asyncpg.UndefinedTableError(SECRET), StatementRefused),
         (asyncpg.ProgramLimitExceededError(SECRET), StatementRefused),

@@ -44,8 +44,11 @@ SILENT = (asyncpg.QueryCanceledError, TimeoutError)
 GAVE_WAY = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
 """Deadlocks and the like: the transaction was rolled back for the sake of another one."""
 FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+SHUT = (asyncpg.ReadOnlySQLTransactionError, asyncpg.PostgresSystemError)
+"""It takes no writes for now, as a standby does and a managed server whose disk is nearly full, or its machine fails it."""
+TAKES_NONE: Final = "The database takes no writes for now; nothing was stored. Its log says why."
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, asyncpg.DataError)
-EXPECTED = (*FULL, *SILENT, *GONE, *GAVE_WAY, *UNSTORABLE)
+EXPECTED = (*FULL, *SILENT, *GONE, *GAVE_WAY, *SHUT, *UNSTORABLE)
 """Errors that may be shown as the cause of ours; any other one quotes a row."""
 
 
@@ -175,8 +178,8 @@ def _translated(error: Exception) -> MemdeckError:
     """What a caller is told of a driver's error."""
     if isinstance(error, FULL):
         return DiskFull()
-    if isinstance(error, SILENT):
-        return StoreUnavailable()
+    if isinstance(error, (*SILENT, *SHUT)):
+        return StoreUnavailable(TAKES_NONE if isinstance(error, SHUT) else "")
     if isinstance(error, GONE):
         return StoreLost()
     if isinstance(error, GAVE_WAY):

@@ -1,5 +1,6 @@
 """Writes while Postgres is away: acknowledged from the disk, carried out once, in order."""
 
+import contextlib
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
 from tests.integration.memory.driver import ADMIN, Memories, caller
 from tests.integration.memory.spool.waiting import ALICE, Open, final, texts
 from tests.support.cable import Cable
+from tests.support.waiting import eventually
 
 
 async def test_an_add_is_acknowledged_while_postgres_is_away(memories: Memories, cable: Cable) -> None:
@@ -196,6 +198,38 @@ async def test_a_database_that_refuses_everything_parks_nothing(start: Open, cab
         await memories.replay.drain()
     assert (set(), 1) == (memories.spool.parked, len(memories.spool.journal))
     await memories.rows("ALTER TABLE memory.receipts DROP CONSTRAINT shut")
+    await memories.replay.drain()
+    assert "SUCCEEDED" == (await memories.service.receipt(told.id, ADMIN)).status
+
+
+async def test_a_database_that_takes_no_writes_is_waited_for(start: Open, cable: Cable) -> None:
+    """A standby, or a managed server whose disk is nearly full: writes wait, none is refused or parked."""
+    memories = await start(tasks=("writer",))
+    name = await memories.value("SELECT current_database()")
+
+    async def connected(read_only: str) -> bool:
+        with contextlib.suppress(StoreUnavailable):
+            return bool(read_only == await memories.value("SHOW default_transaction_read_only"))
+        return False
+
+    async def anew(read_only: str) -> None:
+        cable.cut()
+        cable.mend()
+        await eventually(lambda: connected(read_only), what="new connections")
+
+    await memories.rows(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        await anew("on")
+        told = await memories.receipt("one", user="alice")
+        assert told.queued
+        with pytest.raises(StoreUnavailable, match="takes no writes"):
+            await memories.replay.drain()
+        assert (set(), 1) == (memories.spool.parked, len(memories.spool.journal))
+    finally:
+        async with memories.database.connection() as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await anew("off")
     await memories.replay.drain()
     assert "SUCCEEDED" == (await memories.service.receipt(told.id, ADMIN)).status
 
