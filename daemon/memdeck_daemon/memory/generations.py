@@ -37,6 +37,8 @@ Standing = Literal["apart", "company", "sole"]
 Stamp = tuple[int, ...]
 """The lineage, then the generations of some names in their order."""
 
+FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""Of the lock's connection; the third is what the driver says when the server goes while it is about to write."""
 LEASE: Final = 3.0
 """Seconds for which a round trip on the lock's connection proves that the lock is held."""
 LINGER: Final = 5.0
@@ -288,7 +290,7 @@ class Generations:
                     async with self._connect() as connection:
                         failed = False
                         await self._hold(connection)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                except FAULTS as error:
                     if not failed:
                         fields = action("presence_lost", error=type(error).__name__)
                         log.warning(

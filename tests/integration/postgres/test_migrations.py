@@ -48,6 +48,15 @@ async def test_a_failing_file_leaves_what_was_before(database: str, folder: Path
     await connection.close()
 
 
+async def test_a_server_that_goes_away_meanwhile_is_no_failing_file(database: str, folder: Path) -> None:
+    """It is worth another try, so it must not be told as something that a person has to mend."""
+    connection = await asyncpg.connect(database)
+    write(folder, _0003_c="select pg_terminate_backend(pg_backend_pid());")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await migrate(connection, folder)
+    await connection.close()
+
+
 async def test_daemons_that_start_together_apply_each_file_once(database: str, folder: Path) -> None:
     """One does the work, the others find it done."""
     connections = [await asyncpg.connect(database) for _ in range(4)]

@@ -39,7 +39,7 @@ def connecting(dsn: Callable[[], str], settings: Database) -> Connect:
                     await connection.execute(statement)
             yield connection
         finally:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
                 await connection.close(timeout=CLOSE_TIMEOUT)
 
     return connect

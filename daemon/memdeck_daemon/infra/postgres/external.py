@@ -83,7 +83,7 @@ async def check_external(url: str, settings: Database) -> None:
         judge(await connection.fetchrow(STATE), where)
         await extension.ensure(connection)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        gone = isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError)
+        gone = is_passing(error) or isinstance(error, asyncpg.InterfaceError)
         raise (DatabaseAway if gone else DatabaseUnusable)(
             f"PostgreSQL at {where.server} broke off the check ({type(error).__name__}): look at its log."
         ) from None
@@ -138,8 +138,13 @@ async def _connect(url: str, where: Address, settings: Database) -> Any:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether a connection that was not made may be made later, with the same settings."""
-    passing = (OSError, asyncpg.TooManyConnectionsError, asyncpg.PostgresConnectionError)
+    """Whether what the server or the way to it fails may work later, with the same settings."""
+    passing = (
+        OSError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,  # it was stopped meanwhile, or crashed
+    )
     return isinstance(error, passing) and not isinstance(error, ssl.SSLError)
 
 

@@ -101,7 +101,7 @@ class Gateway:
             finally:
                 await connection.close()
             self._pool = await open_pool(self._dsn or "", database)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             if self._cluster is not None:
                 await self._cluster.stop()
             raise DatabaseAway(f"The database does not take connections: {type(error).__name__}.") from error

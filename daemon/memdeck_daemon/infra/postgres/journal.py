@@ -3,14 +3,17 @@
 Owns the turn from PostgreSQL's words to a sentence that says what to do.
 """
 
+import logging
 import re
 import shutil
 import signal
 from pathlib import Path
 
 from memdeck_common.errors import DatabaseUnusable
+from memdeck_common.log import action
 from memdeck_common.paths import Home
 
+log = logging.getLogger(__name__)
 LIMIT = 16 << 20
 """Bytes after which the log is put aside; one older one is kept."""
 TAIL = 8 << 10
@@ -48,11 +51,17 @@ class Journal:
 
     def rotate(self) -> None:
         """Put a big log aside. Done in place, because the server keeps the file open for appending."""
-        if self.size > LIMIT:
+        if self.size <= LIMIT:
+            return
+        try:
             shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
             with self.path.open("r+b") as file:
                 file.truncate(0)
-            self._mark = 0
+        except OSError as error:
+            # A full disk, most likely: no reason to stop serving.
+            log.warning("the server's log is not put aside: %s", error.strerror, extra=action("log_not_rotated"))
+            return
+        self._mark = 0
 
     def lines(self) -> list[str]:
         """The lines of this start, the last few kilobytes of them."""

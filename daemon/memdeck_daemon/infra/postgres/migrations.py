@@ -114,6 +114,7 @@ async def migrate(connection: Any, directory: Traversable | Path | None = None) 
 
     Raises:
         DatabaseUnusable: the files and the database do not fit, another process holds the lock for 30 s, or a file fails.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the server went away.
     """
     available = load(directory or default_directory())
     done: list[str] = []
@@ -135,6 +136,8 @@ async def _apply_next(connection: Any, available: Sequence[Migration]) -> str | 
         migration = todo[0]
         try:
             await connection.execute(migration.sql, timeout=LONGEST)
+        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+            raise  # the server went away: the file is not to blame
         except asyncpg.PostgresError as error:
             raise DatabaseUnusable(
                 f"Migration {migration.name} failed and was rolled back: {error}. The database is as it was before."

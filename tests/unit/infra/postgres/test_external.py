@@ -7,7 +7,7 @@ import pytest
 
 from memdeck_common.errors import DatabaseUnusable
 from memdeck_daemon.infra.postgres.extension import number
-from memdeck_daemon.infra.postgres.external import Address, address_of, judge, refusal
+from memdeck_daemon.infra.postgres.external import Address, address_of, is_passing, judge, refusal
 
 WHERE = Address("db.example:5432", "ada", "memories")
 STATE = {
@@ -33,6 +33,13 @@ STATE = {
 def test_an_address_is_read_without_its_password(url: str, expected: Address) -> None:
     """Only these parts may be shown."""
     assert address_of(url) == expected
+
+
+@pytest.mark.parametrize("error", [asyncpg.AdminShutdownError("x"), asyncpg.CrashShutdownError("x"), OSError()])
+def test_a_server_that_stops_meanwhile_is_waited_for(error: Exception) -> None:
+    """The start goes on without it."""
+    assert is_passing(error)
+    assert not is_passing(asyncpg.InvalidPasswordError("x"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from memdeck_daemon.infra.postgres.journal import explain
+from memdeck_common.paths import Home
+from memdeck_daemon.infra.postgres.journal import LIMIT, Journal, explain
 
 PREFIX = "2026-11-20 10:00:00.000 UTC [42] "
 
@@ -44,3 +45,18 @@ def test_other_causes_are_told_in_its_own_words() -> None:
 def test_silence_is_told_too() -> None:
     """With the code."""
     assert "ended with code 3 and said nothing" in said(code=3)
+
+
+def test_a_big_log_is_put_aside_where_that_can_be(tmp_path: Path) -> None:
+    """Where it cannot, for want of room say, the daemon goes on."""
+    journal = Journal(Home(tmp_path))
+    journal.open()
+    aside = journal.path.with_suffix(".log.1")
+    aside.mkdir()
+    for expected in (LIMIT + 1, 0):
+        with journal.path.open("wb") as file:
+            file.truncate(LIMIT + 1)
+        journal.rotate()
+        assert expected == journal.size
+        if aside.is_dir():
+            aside.rmdir()
