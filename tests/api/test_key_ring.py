@@ -119,9 +119,7 @@ async def test_keys_are_read_although_their_use_cannot_be_written(tmp_path: Path
         other.authenticate(_sent(made.key))
 
 
-async def test_a_revoked_key_ends_although_the_database_goes_away(
-    tmp_path: Path, clock: ManualClock
-) -> None:
+async def test_a_revoked_key_ends_although_the_database_goes_away(tmp_path: Path, clock: ManualClock) -> None:
     """Its end is written down; nothing can be read any more after that."""
 
     class Leaving(FakeKeyStore):

@@ -116,6 +116,8 @@ class Changer:
         """
         where, branches, write, total = intent.filter, intent.branches, _write(intent), 0
         since = intent.receipt_id if begun else None
+        if begun and (told := await self._finished(intent)):
+            return told
         while True:
             async with self.generations.writing() as writing:
                 count, touched = await changes.delete(
@@ -133,6 +135,17 @@ class Changer:
             if count < PART:
                 return Receipt(write.receipt_id, "delete_scope", intent.at, count=total)
             since = since or write.receipt_id
+
+    async def _finished(self, intent: intents.DeleteScope) -> Receipt | None:
+        """The receipt of a deletion that was not interrupted: what it took may have been brought back since.
+
+        The last part of one is smaller than the others, so one that was interrupted has taken whole parts.
+        """
+        async with self.database.connection() as connection:
+            told = await ledger.find(connection, intent.receipt_id, None)
+        if told is None or (told.undone_at is None and told.count and told.count % PART == 0):
+            return None
+        return told
 
     async def undo(self, intent: intents.Undo) -> tuple[str, Memory | None]:
         """Revert the last change of a memory."""

@@ -39,7 +39,9 @@ def connecting(dsn: Callable[[], str], settings: Database) -> Connect:
                     await connection.execute(statement)
             yield connection
         finally:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+            with suppress(
+                asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError
+            ):
                 await connection.close(timeout=CLOSE_TIMEOUT)
 
     return connect

@@ -59,7 +59,9 @@ class Journal:
                 file.truncate(0)
         except OSError as error:
             # A full disk, most likely: no reason to stop serving.
-            log.warning("the server's log is not put aside: %s", error.strerror, extra=action("log_not_rotated"))
+            log.warning(
+                "the server's log is not put aside: %s", error.strerror, extra=action("log_not_rotated")
+            )
             return
         self._mark = 0
 

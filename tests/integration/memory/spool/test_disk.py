@@ -52,6 +52,29 @@ async def test_what_was_done_before_a_crash_is_passed_over(start: Open, cable: C
     assert ["added since"] == await texts(later, {"user_id": "bob"})
 
 
+async def test_a_deletion_that_was_undone_before_a_crash_stays_undone(
+    start: Open, cable: Cable, tmp_path: Path
+) -> None:
+    """Its file is there again; only a deletion that was interrupted goes on."""
+    memories = await start(tasks=("writer",))
+    await memories.add("kept", "too", user="alice")
+    (single,) = await memories.add("single", user="bob")
+    cable.cut()
+    everything = await memories.delete_scope({"user_id": "alice"})
+    await memories.delete_scope({"user_id": "bob"})
+    (file,) = (tmp_path / "spool").glob("*.spool")
+    kept = file.read_bytes()
+    cable.mend()
+    await memories.replay.drain()
+    await memories.service.undo_event(everything.id, ADMIN)
+    await memories.service.undo(single, ADMIN)
+    file.write_bytes(kept)
+    later = await start(tasks=("writer",))
+    await later.replay.drain()
+    assert ["kept", "too"] == sorted(await texts(later))
+    assert ["single"] == await texts(later, {"user_id": "bob"})
+
+
 async def test_a_full_spool_refuses(start: Open, cable: Cable) -> None:
     """Nothing is half done, and what was taken before stays."""
     reports: list[bool] = []

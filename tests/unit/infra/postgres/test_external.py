@@ -35,7 +35,9 @@ def test_an_address_is_read_without_its_password(url: str, expected: Address) ->
     assert address_of(url) == expected
 
 
-@pytest.mark.parametrize("error", [asyncpg.AdminShutdownError("x"), asyncpg.CrashShutdownError("x"), OSError()])
+@pytest.mark.parametrize(
+    "error", [asyncpg.AdminShutdownError("x"), asyncpg.CrashShutdownError("x"), OSError()]
+)
 def test_a_server_that_stops_meanwhile_is_waited_for(error: Exception) -> None:
     """The start goes on without it."""
     assert is_passing(error)
