@@ -28,7 +28,7 @@ from memdeck_daemon.memory.model import Identifier, Reach
 SEEN: Final = 10_000
 """Requests whose bytes are remembered."""
 LONGEST: Final = 1_024
-"""Bytes of a body that is remembered; the largest of all take 14 MB."""
+"""Bytes of a path and a body that are remembered; the largest of all take 14 MB."""
 DEGRADED: Final = "Memdeck-Degraded"
 HIT: Final = {"Memdeck-Cache": "hit", DEGRADED: ""}
 MISS: Final = {"Memdeck-Cache": "miss"}
@@ -148,7 +148,7 @@ class Answers:
         return None
 
     def _remember(self, request: tuple[str, Reach, bytes], known: tuple[bytes, Names]) -> None:
-        if len(request[2]) > LONGEST:
+        if len(request[0]) + len(request[2]) > LONGEST:
             return
         self._seen[request] = known
         if len(self._seen) > SEEN:

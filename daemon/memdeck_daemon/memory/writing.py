@@ -72,7 +72,7 @@ class Writing:
             return known
         [add] = await self.writer.prepared([intent])
         started = self.clock.monotonic()
-        patience = self._patience(intent)
+        patience = deadline.left(self._patience(intent))
         try:
             # The writer is a task of its own, which knows nothing of our deadline.
             async with asyncio.timeout(None if patience == math.inf else patience):

@@ -1,5 +1,6 @@
 """Writes while Postgres is away: acknowledged from the disk, carried out once, in order."""
 
+import asyncio
 import contextlib
 import uuid
 from dataclasses import replace
@@ -15,6 +16,7 @@ from memdeck_common.errors import (
     StoreUnavailable,
 )
 from memdeck_common.settings import Memory as MemorySettings
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
 from tests.integration.memory.driver import ADMIN, Memories, caller
 from tests.integration.memory.spool.waiting import ALICE, Open, final, texts
@@ -259,6 +261,18 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(memories: Memor
         await memories.waits_for_a_lock()
     assert "SUCCEEDED" == (await final(memories, told)).status
     assert [(1, "once")] == await memories.arrivals("r")
+
+
+async def test_an_add_with_little_time_left_goes_to_the_disk(memories: Memories) -> None:
+    """Its body came slowly, say: it is kept before the request's time is up, not cut off with it."""
+    async with memories.database.transaction() as blocker:
+        await blocker.execute("INSERT INTO memory.identifiers (kind, value) VALUES ('user', 'alice')")
+        async with asyncio.timeout(1):
+            with deadline.within(0.5):
+                told = await memories.receipt("once", user="alice")
+        assert told.queued
+    assert "SUCCEEDED" == (await final(memories, told)).status
+    assert ["once"] == await texts(memories)
 
 
 async def test_a_change_that_is_held_up_goes_to_the_disk(memories: Memories) -> None:
