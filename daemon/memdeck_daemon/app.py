@@ -151,7 +151,7 @@ async def running(
                 *(probes.store_probe(name, store) for name, store in beside.named.items()),
                 caches.cache_probe(tiers, telemetry.metrics_registry, clock.monotonic),
             ],
-            lambda: probes.counts(memory.service.totals, home.root),
+            lambda known: probes.counts(memory.service.totals, home.root, known),
             memory.writer.take_batches,
             lambda: [guard.breaker, *beside.breakers(), *memory.desk.spaces.breakers()],
             lambda: [*_without(gateway), *memory.spool.missing()],

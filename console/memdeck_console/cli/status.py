@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from memdeck_console.cli.command import Command, Invocation
 from memdeck_console.cli.terminal import Cell, Column, Terminal, Tone
-from memdeck_console.cli.wording import MISSING, instant, milliseconds, number, size
+from memdeck_console.cli.wording import MISSING, counted, instant, milliseconds, number, size
 from memdeck_console.core.formatting import duration
 
 if TYPE_CHECKING:
-    from memdeck_common.wire.feed import Service
+    from memdeck_common.wire.feed import Counts, Service
     from memdeck_common.wire.health import Health
 
 COLUMNS = (
@@ -55,8 +55,8 @@ def _facts(terminal: Terminal, health: "Health", url: str, metrics_url: str | No
         "up": f"{duration(health.uptime_seconds)}, since {instant(health.started_at)}",
         "api": url,
         "metrics": metrics_url or MISSING,
-        "memories": f"{number(counts.memories)} of {number(counts.users)} users, {number(counts.agents)} agents",
-        "database": size(counts.database_bytes),
+        "memories": _memories(counts),
+        "database": size(counts.database_bytes) if counts.database_bytes else MISSING,
         "disk": f"{size(counts.disk_free_bytes)} free of {size(counts.disk_total_bytes)}",
         "resident": size(counts.resident_bytes),
     }
@@ -65,6 +65,13 @@ def _facts(terminal: Terminal, health: "Health", url: str, metrics_url: str | No
     if health.missing:
         facts["waits for"] = Cell("; ".join(health.missing), "warn")
     terminal.facts(facts)
+
+
+def _memories(counts: "Counts") -> str:
+    if not (counts.database_bytes or counts.memories):  # the database was not read yet
+        return MISSING
+    whose = f"{counted(counts.users, 'user')}, {counted(counts.agents, 'agent')}"
+    return f"{number(counts.memories)} of {whose}"
 
 
 def _service(terminal: Terminal, service: "Service", health: "Health") -> list[Cell | str]:

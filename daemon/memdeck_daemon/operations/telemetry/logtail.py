@@ -40,7 +40,9 @@ class LogTail(logging.Handler):
 
     def request(self, operation: str, seconds: float, status: int, request_id: str, *, slow: bool) -> None:
         """A request was answered."""
-        notable = slow or status >= 500  # noqa: PLR2004
+        # A probe that is told "not ready" was answered well.
+        failed = status >= 500 and operation != "health"  # noqa: PLR2004
+        notable = slow or failed
         if not notable and self._requests >= REQUESTS_PER_SECOND:
             return
         self._requests += 1
@@ -48,7 +50,7 @@ class LogTail(logging.Handler):
             return
         self._keep(
             at=self._now(),
-            level="ERROR" if status >= 500 else "WARNING" if slow else "INFO",  # noqa: PLR2004
+            level="ERROR" if failed else "WARNING" if slow else "INFO",
             service="api",
             message=f"{operation} {status}" + (" slow" if slow else ""),
             milliseconds=round(seconds * 1e3, 1),

@@ -144,19 +144,28 @@ def disk_probe(
     return disk
 
 
-async def counts(totals: Callable[[], Awaitable[tuple[int, dict[str, int], int]]], folder: Path) -> Counts:
-    """How much there is: memories and names, the database, the disk under `folder`, this process."""
-    memories, names, size = await totals()
+async def counts(
+    totals: Callable[[], Awaitable[tuple[int, dict[str, int], int]]], folder: Path, known: Counts
+) -> Counts:
+    """How much there is: memories and names, the database, the disk under `folder`, this process.
+
+    While the database does not answer, its numbers are those that were `known` last.
+    """
     disk = shutil.disk_usage(folder)
-    return Counts(
+    machine = msgspec.structs.replace(
+        known, disk_free_bytes=disk.free, disk_total_bytes=disk.total, resident_bytes=resident_bytes()
+    )
+    try:
+        memories, names, size = await totals()
+    except Unavailable:
+        return machine
+    return msgspec.structs.replace(
+        machine,
         memories=memories,
         users=names.get("user", 0),
         agents=names.get("agent", 0),
         runs=names.get("run", 0),
         database_bytes=size,
-        disk_free_bytes=disk.free,
-        disk_total_bytes=disk.total,
-        resident_bytes=resident_bytes(),
     )
 
 

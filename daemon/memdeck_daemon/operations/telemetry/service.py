@@ -30,6 +30,8 @@ SLO_MS: Final = {"search": 100.0, "add": 200.0, "get": 100.0, "list": 100.0, "up
 """p99 objectives, in the order in which operations are shown (P1: reads 100 ms, writes 200 ms)."""
 COUNTS_EVERY: Final = 5
 """Ticks between looks at how much there is."""
+COUNTS_PATIENCE: Final = 0.1
+"""Seconds that a tick waits for them; beyond that they come with a later one."""
 
 Probe = Callable[[], Awaitable[Service]]
 
@@ -49,7 +51,8 @@ class Telemetry:
     def __init__(self, boot: Boot, now: Callable[[], datetime], modes: Modes) -> None:
         self._boot, self._now, self._modes = boot, now, modes
         self._probes: Sequence[Probe] = ()
-        self._counts: Callable[[], Awaitable[Counts]] | None = None
+        self._counts: Callable[[Counts], Awaitable[Counts]] | None = None
+        self._counting: asyncio.Task[Counts] | None = None
         self._batches: Callable[[], Sequence[int]] = list
         self._waits: Callable[[], Sequence[str]] = list
         self.latencies = Latencies(self._epoch)
@@ -69,13 +72,14 @@ class Telemetry:
     def watch(
         self,
         services: Sequence[Probe],
-        counts: Callable[[], Awaitable[Counts]],
+        counts: Callable[[Counts], Awaitable[Counts]],
         batches: Callable[[], Sequence[int]],
         breakers: Callable[[], Sequence[Breaker]] = list,
         waits: Callable[[], Sequence[str]] = list,
     ) -> None:
         """What to look at: services in fleet order, how much there is, sizes of write batches since the last call.
 
+        `counts` is given what it told last.
         `waits`: what readiness waits for beside the services, in words.
         """
         self._waits = waits
@@ -192,17 +196,19 @@ class Telemetry:
         """Look and tell, once a second, until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while True:
-            await self.tick()
-            due = max(due + 1.0, loop.time())
-            await asyncio.sleep(due - loop.time())
+        try:
+            while True:
+                await self.tick()
+                due = max(due + 1.0, loop.time())
+                await asyncio.sleep(due - loop.time())
+        finally:
+            if self._counting is not None:
+                self._counting.cancel()
 
     async def tick(self) -> None:
         """One look."""
         services = list(await asyncio.gather(*(self._probed(probe) for probe in self._probes)))
-        counts = self._vitals.counts
-        if self._seq % COUNTS_EVERY == 0:
-            counts = await self._counted()
+        counts = await self._counted()
         ailing = [service.name for service in services if service.state in {"warn", "crit"}]
         mode, degraded = self._modes.current, list(dict.fromkeys((*ailing, *self._modes.without())))
         self._vitals = Vitals(mode=mode, degraded=degraded, services=services, counts=counts)
@@ -226,13 +232,26 @@ class Telemetry:
             return Service(name=getattr(probe, "__name__", "probe"), state="stale", note=type(error).__name__)
 
     async def _counted(self) -> Counts:
+        """How much there is; what was known last while a database that hangs is being asked."""
+        if self._counting is None and self._seq % COUNTS_EVERY == 0:
+            self._counting = asyncio.create_task(self._asked())
+        if self._counting is None:
+            return self._vitals.counts
+        done, _ = await asyncio.wait({self._counting}, timeout=COUNTS_PATIENCE)
+        if not done:
+            return self._vitals.counts
+        counting, self._counting = self._counting, None
+        return counting.result()
+
+    async def _asked(self) -> Counts:
+        known = self._vitals.counts
         if self._counts is None:
-            return self._vitals.counts
+            return known
         try:
-            return await self._counts()
-        except Exception:  # noqa: BLE001 - the last known numbers stand until the database answers again
+            return await self._counts(known)
+        except Exception:  # noqa: BLE001 - the last known numbers stand
             log.warning("the counts could not be read", extra=action("counts_failed"))
-            return self._vitals.counts
+            return known
 
     def _show(self) -> None:
         for service in self._vitals.services:

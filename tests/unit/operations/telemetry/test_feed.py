@@ -161,7 +161,7 @@ async def test_a_broken_probe_blinds_nobody(telemetry: Telemetry, clock: ManualC
     async def fine() -> Service:
         return Service(name="fine", state="ok")
 
-    async def counts() -> Counts:
+    async def counts(_: Counts) -> Counts:
         nonlocal looks
         looks += 1
         if looks > 1:
@@ -176,6 +176,23 @@ async def test_a_broken_probe_blinds_nobody(telemetry: Telemetry, clock: ManualC
     assert (7, 2, "degraded") == (health.counts.memories, looks, health.status)
 
 
+async def test_a_database_that_hangs_does_not_hold_the_feed(telemetry: Telemetry, clock: ManualClock) -> None:
+    """Ticks go on with the numbers known last; those that were asked for come when they come."""
+    answered = asyncio.Event()
+
+    async def counts(known: Counts) -> Counts:
+        await answered.wait()
+        return Counts(memories=known.memories + 7)
+
+    telemetry.watch([], counts, list)
+    async with asyncio.timeout(5):
+        await tick(telemetry, clock)
+    assert 0 == telemetry.health().counts.memories
+    answered.set()
+    await tick(telemetry, clock)
+    assert 7 == telemetry.health().counts.memories
+
+
 @pytest.mark.parametrize(
     ("state", "status", "ready"),
     [("ok", "ok", "ready"), ("warn", "degraded", "ready"), ("crit", "down", "not_ready")],
@@ -188,7 +205,7 @@ async def test_readiness_is_the_databases(
     async def postgres() -> Service:
         return msgspec.convert({"name": "postgres", "state": state, "note": "why"}, Service)
 
-    async def counts() -> Counts:
+    async def counts(_: Counts) -> Counts:
         return Counts()
 
     telemetry.watch([postgres], counts, list)

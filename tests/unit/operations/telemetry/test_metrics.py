@@ -84,7 +84,7 @@ async def test_the_tick_shows_the_database(telemetry: Telemetry, clock: ManualCl
         state = next(states)
         return Service(name="postgres", state="ok" if state == "ok" else "crit", in_use=3, capacity=6)
 
-    async def counts() -> Counts:
+    async def counts(_: Counts) -> Counts:
         return Counts(memories=9, database_bytes=1024)
 
     telemetry.watch([postgres], counts, lambda: [1, 7])
@@ -127,5 +127,5 @@ def test_modes_and_breakers_are_shown_as_they_are(
     assert ("read-only", "read-only") == (telemetry.mode, telemetry.health().mode)
 
 
-async def _nothing() -> Counts:
+async def _nothing(_: Counts) -> Counts:
     return Counts()

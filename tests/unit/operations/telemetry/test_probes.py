@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memdeck_common.errors import StoreUnavailable
-from memdeck_common.wire.feed import Service
+from memdeck_common.wire.feed import Counts, Service
 from memdeck_daemon.operations.telemetry import probes
 from memdeck_daemon.operations.telemetry.latency import Latencies
 
@@ -82,8 +82,20 @@ async def test_counts_are_those_of_the_database_and_this_machine(tmp_path: Path)
     async def totals() -> tuple[int, dict[str, int], int]:
         return 9, {"user": 2, "run": 3}, 1024
 
-    seen = await probes.counts(totals, tmp_path)
+    seen = await probes.counts(totals, tmp_path, Counts())
     assert (9, 2, 0, 3, 1024) == (seen.memories, seen.users, seen.agents, seen.runs, seen.database_bytes)
+    assert 0 < seen.disk_free_bytes <= seen.disk_total_bytes
+    assert seen.resident_bytes > 1_000_000
+
+
+async def test_without_its_database_the_machine_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    """What only the database knows stands as it was."""
+
+    async def totals() -> tuple[int, dict[str, int], int]:
+        raise StoreUnavailable
+
+    seen = await probes.counts(totals, tmp_path, Counts(memories=9))
+    assert 9 == seen.memories
     assert 0 < seen.disk_free_bytes <= seen.disk_total_bytes
     assert seen.resident_bytes > 1_000_000
 
