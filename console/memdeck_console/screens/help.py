@@ -14,10 +14,10 @@ from memdeck_console.widgets.chrome import key_text
 FOREIGN = ("app.focus_next", "app.focus_previous", "screen.copy_text", "help_quit")
 """Textual's own bindings, which need no word here."""
 _READING = (
-    ("now", "median of the last five seconds; p50, p95, p99 are of five minutes"),
-    ("burn", "share of calls over the SLO, by the 1% that p99 allows; warns from 20 calls on"),
-    ("band", "p50 to p99, p99 bright, over the SLO in warn; a raised column is a gap"),
-    ("stale", "old values are dimmed, never green; their age stands in the section's title"),
+    ("now", "median of the last 5 s; p50, p95, p99 are of five minutes"),
+    ("burn", "calls over the SLO, by the 1% that p99 allows; warns from 20 on"),
+    ("band", "p50 to p99, p99 bright, over the SLO in warn; raised column: gap"),
+    ("stale", "old values are dimmed, never green; titles tell their age"),
 )
 
 

@@ -27,7 +27,7 @@ from memdeck_console.core.store import View
 from memdeck_console.screens.deck import DeckScreen
 from memdeck_console.screens.dialogs import Ask, Confirm, Form, Reader
 from memdeck_console.widgets.panel import Sheet
-from memdeck_console.widgets.particulars import Actions, Details, History, change_of
+from memdeck_console.widgets.particulars import Actions, Details, History, change_of, changed_at
 from memdeck_console.widgets.results import Results
 from memdeck_console.widgets.searchline import FilterLine, SearchLine
 from memdeck_console.widgets.why import Stages, Why
@@ -256,7 +256,8 @@ class MemoryScreen(DeckScreen):
             words = f"“{self._forgotten.memory[:300]}” was forgotten. Undoing that brings it back."
             self._ask_then(Confirm("Undo the last change", (words,), verb="undo"), self._undo)
         elif history:
-            last = f"The last change, {formatting.day(formatting.epoch_of(history[0].created_at))}: {change_of(history[0])}."
+            words = change_of(history[0], first=len(history) == 1)
+            last = f"The last change, {changed_at(history[0])}: {words}."
             gone = " Undoing it removes the memory." if history[0].event == "ADD" else ""
             self._ask_then(Confirm("Undo the last change", (last + gone,), verb="undo"), self._undo)
 

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
 
+from memdeck_console.core.store import View
 from memdeck_console.screens.advice import Advice
 from memdeck_console.screens.deck import DeckScreen
 from memdeck_console.widgets.attention import Attention
@@ -19,10 +20,12 @@ from memdeck_console.widgets.brief import Brief
 from memdeck_console.widgets.counts import Counts
 from memdeck_console.widgets.latency import Latency
 from memdeck_console.widgets.logtail import LogTail
-from memdeck_console.widgets.services import Services
+from memdeck_console.widgets.services import NARROW, SINGLE, Services
 from memdeck_console.widgets.trend import Trend
 
 TURN = Binding.Group("operation")
+FRAME = 16
+"""Rows that a narrow terminal needs beside those of services, two in a row, and of operations: all else, and two facts."""
 
 
 class OverviewScreen(DeckScreen):
@@ -64,6 +67,7 @@ class OverviewScreen(DeckScreen):
     OverviewScreen.-w0 Counts, OverviewScreen.-w60 Counts, OverviewScreen.-w80 Counts { width: 1fr; }
     OverviewScreen.-w0 Latency, OverviewScreen.-w60 Latency, OverviewScreen.-w80 Latency { margin-top: 1; }
     OverviewScreen.-w0 Trend, OverviewScreen.-w60 Trend, OverviewScreen.-w80 Trend { margin-right: 0; margin-bottom: 1; }
+    OverviewScreen.-cramped #middle { display: none; }
     OverviewScreen.-w0 #body > *, OverviewScreen.-h0 #body > * { display: none; }
     OverviewScreen.-w0 #body > Brief, OverviewScreen.-h0 #body > Brief { display: block; }
     OverviewScreen.-w0 Tabs, OverviewScreen.-h0 Tabs, OverviewScreen.-w0 VerdictRow,
@@ -77,6 +81,14 @@ class OverviewScreen(DeckScreen):
         yield Horizontal(Trend(), Counts(), id="middle")
         yield Attention()
         yield LogTail()
+
+    def show(self, view: View, *, frozen: bool) -> None:
+        """Draw a view; in a small terminal the counts make room for what needs attention."""
+        columns, rows = self.app.size
+        needed = FRAME + (len(view.vitals.services) + 1) // 2 + len(view.operations)
+        small = SINGLE <= columns < NARROW and rows < needed
+        self.set_class(small and bool(view.facts), "-cramped")
+        super().show(view, frozen=frozen)
 
     def on_mount(self) -> None:
         """Attention has the focus: enter says what to do."""

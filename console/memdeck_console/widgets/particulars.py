@@ -106,28 +106,37 @@ class History(Sheet):
             return [head, Row((Span(cut(plain(inquiry.history_error), width), "crit"),))]
         if inquiry.history is None:
             return [head, Row((Span("Reading…", "muted"),))]
-        return [head, *(Row(_event(entry, width)) for entry in inquiry.history[:MOST_EVENTS])]
+        changes, first = inquiry.history, len(inquiry.history) - 1
+        return [
+            head,
+            *(Row(_event(c, width, first=n == first)) for n, c in enumerate(changes[:MOST_EVENTS])),
+        ]
 
 
-def _event(entry: HistoryEntry, width: int) -> Line:
+def _event(entry: HistoryEntry, width: int, *, first: bool) -> Line:
     who = plain(entry.changed_by or entry.actor_id or "")
     return cut_line(
         (
-            left(formatting.day(formatting.epoch_of(entry.created_at)), DAY, "muted"),
+            left(changed_at(entry), DAY, "muted"),
             left(entry.event, EVENT),
             left(who, WHO - 1),
             Span(" "),
-            Span(change_of(entry), "muted"),
+            Span(change_of(entry, first=first), "muted"),
         ),
         width,
     )
 
 
-def change_of(entry: HistoryEntry) -> str:
-    """A change in words: what became what, only where they differ."""
+def changed_at(entry: HistoryEntry) -> str:
+    """When it happened; `created_at` is when the memory was made, as mem0 has it."""
+    return formatting.day(formatting.epoch_of(entry.updated_at or entry.created_at))
+
+
+def change_of(entry: HistoryEntry, *, first: bool) -> str:
+    """A change in words: what became what, only where they differ. `first`: nothing came before it."""
     old, new = plain(entry.old_memory or ""), plain(entry.new_memory or "")
     if entry.event == "ADD":
-        return "first stored"
+        return "first stored" if first else "brought back"
     if entry.event == "DELETE" or entry.is_deleted:
         return "forgotten"
     if old == new:

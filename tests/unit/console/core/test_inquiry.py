@@ -1,8 +1,10 @@
 """The state of the Memory screen: searching, selecting, changing."""
 
+from msgspec import structs
+
 from memdeck_console.core.inquiry import Inquiry, Phase, score_of
 from memdeck_console.core.question import Question
-from memdeck_console.widgets.particulars import change_of
+from memdeck_console.widgets.particulars import change_of, changed_at
 from tests.fakes import memories
 
 
@@ -57,5 +59,12 @@ def test_a_forgotten_memory_leaves_the_results() -> None:
 def test_the_history_says_what_became_what() -> None:
     """Only the words in which the texts differ."""
     assert ["first stored", "“infra” became “the infra team”", "“infra” became “data platform”"] == [
-        change_of(entry) for entry in memories.HISTORY
+        change_of(entry, first=number == 0) for number, entry in enumerate(memories.HISTORY)
     ]
+
+
+def test_a_change_has_the_time_at_which_it_happened() -> None:
+    """`created_at` of an entry is that of the memory, the same in all; what comes after a deletion was brought back."""
+    first = memories.HISTORY[0]
+    back = structs.replace(first, created_at="2026-11-01T08:00:00Z", updated_at="2026-11-19T12:04:31Z")
+    assert ("19 Nov 12:04Z", "brought back") == (changed_at(back), change_of(back, first=False))
