@@ -341,7 +341,13 @@ def _part(value: str) -> str:
 
 
 def _unreachable(url: str, error: BaseException) -> errors.DaemonUnreachable:
-    reason = "no answer in time" if isinstance(error, TimeoutError | asyncio.TimeoutError) else str(error)
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        reason = "no answer in time"
+    elif isinstance(error, aiohttp.InvalidURL):
+        reason = "that is no address such as http://127.0.0.1:8888"
+    else:
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        reason = getattr(cause, "strerror", None) or str(cause)
     return errors.DaemonUnreachable(
         f"The daemon at {url} cannot be reached ({reason}); `memdeck up` starts it, `memdeck doctor` says what is wrong."
     )

@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 
 from memdeck_common.client import Client
+from memdeck_common.errors import BadRequest
 from memdeck_common.wire.memory import Memory
 from memdeck_console.cli import scope
 from memdeck_console.cli.command import Invocation
@@ -30,6 +31,8 @@ async def run(invocation: Invocation) -> int:
     """Export to a file or to stdout."""
     options, terminal = invocation.options, invocation.terminal
     target = None if options.output == "-" else Path(options.output)
+    if target is not None and not target.parent.is_dir():
+        raise BadRequest(f"There is no folder {target.parent} to write {target.name} into.")
     where = scope.scope_filter(options)
     async with invocation.client() as client:
         # The spool lies beside the target, where there must be space anyway.

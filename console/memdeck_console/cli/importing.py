@@ -218,7 +218,7 @@ def _report(terminal: Terminal, tally: Tally) -> None:
     if tally.skipped:
         words.append(f"{tally.skipped:,} not stored by the daemon's rules")
     if tally.pending:
-        words.append(f"{tally.pending:,} still being extracted")
+        words.append(f"{tally.pending:,} not in the database yet: `memdeck spool status`")
     terminal.say("; ".join(words))
     if tally.bad_count:
         terminal.note(_bad_sentence(tally))

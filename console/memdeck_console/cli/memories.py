@@ -4,7 +4,7 @@ Owns options, tables and sentences; what is stored and found is the daemon's bus
 """
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from memdeck_common.errors import BadRequest
 from memdeck_console.cli import scope
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from memdeck_common.wire.memory import Added, HistoryEntry, Memory, Receipt, SearchAnswer
 
 CUT = Column("MEMORY", cut=True)
+LEAST_PART: Final = 0.0005
+"""Parts of a score below it would be shown as 0 and are left out."""
 CHANGE_TONES: dict[str, Tone] = {"ADD": "ok", "UPDATE": "", "DELETE": "warn"}
 
 
@@ -44,7 +46,7 @@ def _content_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID")
+    parser.add_argument("id", metavar="ID", help="id of the memory")
     parser.add_argument("--text", help="the new text; - reads it from stdin")
     _content_options(parser)
     parser.add_argument("--never-expires", action="store_true", help="take the expiry date away")
@@ -265,7 +267,8 @@ def _show_hits(terminal: Terminal, answer: "SearchAnswer", *, explain: bool) -> 
 def _parts(memory: "Memory") -> str:
     if not memory.score_details:
         return MISSING
-    return " ".join(f"{part.feature}={part.part:.3f}" for part in memory.score_details.parts)
+    parts = memory.score_details.parts
+    return " ".join(f"{part.feature}={part.part:.3f}" for part in parts if abs(part.part) >= LEAST_PART)
 
 
 def _receipt_lines(receipt: "Receipt") -> list[str]:

@@ -57,8 +57,9 @@ async def forget(invocation: Invocation) -> int:
     if terminal.as_json:
         terminal.json({"message": done.message, "undo": _undo_words(done, options.id)} | _counted(done))
     else:
-        terminal.say(_forgotten(done))
-        terminal.say(f"To take it back: memdeck {' '.join(_undo_words(done, options.id))}")
+        terminal.say(_told(done))
+        if done.count != 0:
+            terminal.say(f"To take it back: memdeck {' '.join(_undo_words(done, options.id))}")
     return 0
 
 
@@ -82,8 +83,10 @@ def _counted(done: "Done") -> dict[str, str | int]:
     return found
 
 
-def _forgotten(done: "Done") -> str:
-    return f"{clean(done.message)} ({done.count:,})" if isinstance(done.count, int) else clean(done.message)
+def _told(done: "Done") -> str:
+    message = clean(done.message)
+    counted = isinstance(done.count, int) and done.count > 1 and not any(map(str.isdigit, message))
+    return f"{message} ({done.count:,})" if counted else message
 
 
 async def undo(invocation: Invocation) -> int:
@@ -103,7 +106,7 @@ async def undo(invocation: Invocation) -> int:
     if terminal.as_json:
         terminal.json(done)
     else:
-        terminal.say(_forgotten(done))
+        terminal.say(_told(done))
     return 0
 
 
@@ -113,6 +116,8 @@ async def _last_change(client: "Client", memory_id: str) -> str:
         return "This reverts the last change of the memory"
     last = entries[-1]
     now, then = last.new_memory or "deleted", last.old_memory or "not there"
+    if now == then:
+        return f"This reverts the last change ({last.event}); the text stays {excerpt(clean(now))!r}"
     return f"This reverts the last change ({last.event}): {excerpt(clean(now))!r} becomes {excerpt(clean(then))!r}"
 
 

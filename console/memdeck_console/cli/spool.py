@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from memdeck_common.errors import MemdeckError
 from memdeck_console.cli import scope
 from memdeck_console.cli.command import Command, Invocation
 from memdeck_console.cli.terminal import Cell, Column, Tone
-from memdeck_console.cli.wording import MISSING, instant, number, size
+from memdeck_console.cli.wording import MISSING, counted, instant, number, size
 
 if TYPE_CHECKING:
     from memdeck_common.client import Client
@@ -72,20 +72,24 @@ async def replay(invocation: Invocation) -> int:
         terminal.note(started.message)
         try:
             async with asyncio.timeout(options.timeout):
-                found = await _emptied(client)
+                found = await _emptied(client, terminal.note)
         except TimeoutError:
             raise ReplayTooSlow from None
     _show(invocation, found)
     return 0
 
 
-async def _emptied(client: "Client") -> "SpoolStatus":
+async def _emptied(client: "Client", tell: Callable[[str], None]) -> "SpoolStatus":
     import asyncio  # late: start-up
 
+    told = ""
     while True:
         found = await client.spool()
         if not found.waiting:
             return found
+        if found.note and found.note != told:
+            told = found.note
+            tell(f"{counted(found.waiting, 'write')} left; waits for: {told}")
         await asyncio.sleep(LOOK)
 
 
@@ -121,7 +125,7 @@ def _show(invocation: Invocation, found: "SpoolStatus") -> None:
         return
     facts: dict[str, Cell | str] = {
         "state": Cell(found.state, TONES[found.state]),
-        "waiting": f"{number(found.waiting)} writes",
+        "waiting": counted(found.waiting, "write"),
         "oldest": MISSING if found.oldest_seconds is None else f"{found.oldest_seconds:.0f} s",
         "size": f"{size(found.bytes)} of {size(found.limit_bytes)}",
         "carried out": f"{number(found.replayed)} since the start",
