@@ -92,7 +92,9 @@ class LibraryEmbedder:
 
 def _loaded(endpoint: Endpoint) -> Any:
     from fastembed import TextEmbedding
+    from loguru import logger  # the library's own; it would write past the log what is told here anyway
 
+    logger.disable("fastembed")
     folder = Path(unquote(urlsplit(endpoint.url).path) or CACHE).expanduser()
     own = str(folder) if (folder / "tokenizer.json").is_file() else None
     try:

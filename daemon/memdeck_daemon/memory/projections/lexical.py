@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from memdeck_common.errors import MemdeckError
+from memdeck_common.errors import MemdeckError, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.wire.feed import Service, State
 from memdeck_common.wire.projections import ParkedMemory, Projection
@@ -29,8 +29,9 @@ BATCH: Final = 2_000
 POLL: Final = 5.0
 """Seconds between looks for what other daemons wrote."""
 FIRST_REST: Final = 0.5
+AWAY_REST: Final = 2.0
 LAST_REST: Final = 30.0
-"""Seconds of rest after a failed round."""
+"""Seconds of rest after a failed round: at first, at most while the database is away, at most otherwise."""
 ACKNOWLEDGE: Final = 30.0
 """Seconds between notes of how far it has read; each also prunes the outbox."""
 
@@ -113,11 +114,13 @@ class LexicalProjection:
                 rest = FIRST_REST
                 await self._follow()
             except (MemdeckError, IndexBroken) as error:
-                self.state = str(error)
-                log.warning("the lexical index waits: %s", error, extra=action("projection_failed"))
+                reason = "no database" if isinstance(error, StoreUnavailable) else str(error)
+                if reason != self.state:
+                    log.warning("the lexical index waits: %s", reason, extra=action("projection_failed"))
+                self.state = reason
                 # Whatever is written meanwhile: a full disk would be filled and emptied without end.
                 await self._pause(rest, early=False)
-                rest = min(2 * rest, LAST_REST)
+                rest = min(2 * rest, AWAY_REST if isinstance(error, StoreUnavailable) else LAST_REST)
 
     async def _prepare(self) -> None:
         async with self.database.connection() as connection:

@@ -78,7 +78,7 @@ class SpoolDesk:
         self.replay.soon()
         waiting = len(self._spool.journal)
         said = f"{count} parked writes wait again. " if parked else ""
-        said += f"{waiting} writes wait and are carried out as soon as the database takes them."
+        said += f"{_wait(waiting)}: carried out as soon as the database takes writes."
         return wire.ReplayStarted(
             message=said if waiting else f"{said} There is nothing to do.", waiting=waiting
         )
@@ -103,7 +103,7 @@ class SpoolDesk:
     def missing(self) -> list[str]:
         """What readiness waits for."""
         waiting = len(self._spool.journal)
-        return [f"spool: {waiting} writes wait"] if waiting else []
+        return [f"spool: {_wait(waiting)}"] if waiting else []
 
     async def look(self) -> Service:
         """The spool as a service: silent while it is empty, a warning as soon as something waits or was set aside."""
@@ -112,9 +112,21 @@ class SpoolDesk:
         state: State = "warn" if waiting or aside or (spool.full and spool.enabled) else "ok"
         words = [
             "off" if not spool.enabled else "full" if spool.full else "",
-            f"{spool.journal.nbytes / 1e6:.1f} MB" if waiting else "",
+            _age(self.oldest_seconds or 0.0) if waiting else "",
             f"{aside} parked" if aside else "",
         ]
         return Service(
             name="spool", state=state, in_use=waiting, note=" · ".join(word for word in words if word)
         )
+
+
+def _wait(count: int) -> str:
+    return "1 write waits" if count == 1 else f"{count} writes wait"
+
+
+def _age(seconds: float) -> str:
+    # Eight characters are what a console of 120 columns has for a note.
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f}{unit} old"
+    return f"{seconds:.0f}s old"

@@ -70,7 +70,7 @@ class Replay:
             except (MemdeckError, asyncpg.PostgresError, OSError) as error:
                 if not self.spool.trouble:
                     log.warning("the spool waits: %s", error, extra=action("replay_waits"))
-                self.spool.trouble = str(error)
+                self.spool.trouble = "the database" if isinstance(error, StoreUnavailable) else str(error)
                 await self._pause(rest)
                 rest = min(2 * rest, LAST_REST)
             else:
