@@ -347,7 +347,8 @@ def _unreachable(url: str, error: BaseException) -> errors.DaemonUnreachable:
         reason = "that is no address such as http://127.0.0.1:8888"
     else:
         cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-        reason = getattr(cause, "strerror", None) or str(cause)
+        number = getattr(cause, "errno", None) or 0  # negative: a name that is not known
+        reason = os.strerror(number) if number > 0 else str(cause)
     return errors.DaemonUnreachable(
         f"The daemon at {url} cannot be reached ({reason}); `memdeck up` starts it, `memdeck doctor` says what is wrong."
     )
