@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from memdeck_common.errors import DaemonUnreachable, MemdeckError
-from memdeck_common.wire.feed import Caller, LogLine, Slot, Vitals
+from memdeck_common.wire.feed import Caller, Counts, LogLine, Slot, Vitals
 from memdeck_common.wire.memory import Done, HistoryEntry, Memory, SearchAnswer
 from memdeck_console.app import Console
 from memdeck_console.core.ports import Memories
@@ -141,9 +141,8 @@ def administered(store: Store, clock: FrozenClock) -> None:
 
 def fresh(store: Store, clock: FrozenClock) -> None:
     """A daemon that has just been started: no calls, no memories."""
-    new = scenes.snapshot(
-        slots=[], log=[], started_at=scenes.NOON - 9, vitals=Vitals(services=list(scenes.FLEET))
-    )
+    vitals = Vitals(services=list(scenes.FLEET), counts=Counts(database_bytes=10_500_000))
+    new = scenes.snapshot(slots=[], log=[], started_at=scenes.NOON - 9, vitals=vitals)
     store.round_trip(2)
     store.take("boot:9", new)
     clock.seconds += 0.4

@@ -1,5 +1,8 @@
 """How much there is, and how the daemon is: memories, those who own them, the disk, the process."""
 
+from collections.abc import Callable
+
+from memdeck_common.wire import feed as wire
 from memdeck_console.core import formatting
 from memdeck_console.core.charts.bar import bar
 from memdeck_console.core.line import BLANK, Line, Row, Span, left, right, spread, width_of
@@ -26,6 +29,7 @@ class Counts(Panel):
         if self.app.size.width < NARROW or self.app.size.height < SHORT:
             return self._dense(view, width)
         counts, ink = view.counts, _ink(view)
+        figure, database = _kept(counts)
         gap = [BLANK] if self.app.size.height >= TALL_FROM else []
         free = _free_share(view)
         summary = age_of(view) or (Span(f"{formatting.percent(free)} disk free", _disk_ink(free, "muted")),)
@@ -34,9 +38,9 @@ class Counts(Panel):
             Row(
                 _two(
                     "memories",
-                    formatting.count(counts.memories),
+                    figure(counts.memories),
                     "users",
-                    formatting.count(counts.users),
+                    figure(counts.users),
                     ink,
                     width,
                 )
@@ -44,14 +48,14 @@ class Counts(Panel):
             Row(
                 _two(
                     "agents",
-                    formatting.count(counts.agents),
+                    figure(counts.agents),
                     "runs",
-                    formatting.count(counts.runs),
+                    figure(counts.runs),
                     ink,
                     width,
                 )
             ),
-            Row(_two("database", formatting.size(counts.database_bytes), "", "", ink, width)),
+            Row(_two("database", database, "", "", ink, width)),
             *gap,
             Row(_disk(view, width)),
             *gap,
@@ -80,13 +84,14 @@ class Counts(Panel):
     def _dense(self, view: View, width: int) -> list[Row]:
         counts, ink = view.counts, _ink(view)
         quiet = "stale-dim" if view.stale else "muted"
-        first = _series(
-            (("memories", counts.memories), ("users", counts.users), ("agents", counts.agents), ("runs", counts.runs)),
-            ink, quiet, width,
-        )  # fmt: skip
+        figure, database = _kept(counts)
+        figures = tuple(
+            (name, figure(getattr(counts, name))) for name in ("memories", "users", "agents", "runs")
+        )
+        first = _series(figures, ink, quiet, width)
         begin: Line = (
             Span("database ", quiet),
-            Span(formatting.size(counts.database_bytes), ink),
+            Span(database, ink),
             Span("   disk ", quiet),
         )
         free = _free_share(view)
@@ -98,6 +103,13 @@ class Counts(Panel):
         room = max(3, width - width_of(begin) - width_of(end))
         track = bar(_used_share(view), room, _bar_ink(view, free))
         return [self.head("Memories", width, summary=age_of(view)), Row(first), Row((*begin, *track, *end))]
+
+
+def _kept(counts: wire.Counts) -> tuple[Callable[[int], str], str]:
+    """How figures of the database are told, and its size. What it was never asked for is missing, not 0."""
+    if counts.database_bytes or counts.memories:
+        return formatting.count, formatting.size(counts.database_bytes)
+    return lambda _: formatting.MISSING, formatting.MISSING
 
 
 def _ink(view: View) -> str:
@@ -154,14 +166,14 @@ def _since(view: View) -> Line:
     )
 
 
-def _series(figures: tuple[tuple[str, int], ...], ink: str, quiet: str, width: int) -> Line:
+def _series(figures: tuple[tuple[str, str], ...], ink: str, quiet: str, width: int) -> Line:
     line: Line = ()
     for name, number in figures:
         longer = (
             *line,
             Span("   " if line else ""),
             Span(f"{name} ", quiet),
-            Span(formatting.count(number), ink),
+            Span(number, ink),
         )
         if width_of(longer) > width:
             break
