@@ -31,6 +31,8 @@ class Validity:
     away: bool = False
     """The database does not answer."""
     contradiction: bool = False
+    waiting: bool = False
+    """A write that concerns all answers waits on the disk."""
     away_since: float = 0.0
 
     def current(self, names: Sequence[Identifier]) -> Stamp | None:
@@ -56,6 +58,12 @@ class Validity:
         assert names
         assert answer.startswith((b"{", b"["))
         return self.contradiction
+
+    def lacking(self, names: Sequence[Identifier], answer: bytes) -> bool:
+        """Whether it lacks a write that waits."""
+        assert names
+        assert answer.startswith((b"{", b"["))
+        return self.waiting
 
 
 class CountingMemory(FakeMemoryService):
@@ -167,6 +175,19 @@ async def test_explained_and_degraded_answers_are_not_kept(kept: Kept) -> None:
         assert ("miss", "dense") == (answer.headers["Memdeck-Cache"], answer.headers["Memdeck-Degraded"])
     kept.memory.degraded = ()
     assert ["miss", "hit"] == [await kept.source() for _ in range(2)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_answer_that_lacks_an_acknowledged_write_is_not_given(kept: Kept, known: bool) -> None:
+    """The counters know nothing of it yet: a new answer is made, which says that something waits."""
+    kept.validity.known = known
+    assert ["miss", "hit"] == [await kept.source() for _ in range(2)]
+    kept.validity.waiting, kept.memory.degraded = True, ("spool",)
+    for _ in range(2):
+        answer = await kept.ask()
+        assert ("spool", ["spool"]) == (answer.headers["Memdeck-Degraded"], answer.body["degraded"])
+    kept.validity.waiting, kept.memory.degraded = False, ()
+    assert "hit" == await kept.source()
 
 
 async def test_a_name_without_a_stamp_is_not_kept(kept: Kept) -> None:

@@ -30,6 +30,7 @@ SEEN: Final = 10_000
 LONGEST: Final = 1_024
 """Bytes of a path and a body that are remembered; the largest of all take 14 MB."""
 DEGRADED: Final = "Memdeck-Degraded"
+KEPT: Final = frozenset({"l1", "l2"})
 HIT: Final = {"Memdeck-Cache": "hit", DEGRADED: ""}
 MISS: Final = {"Memdeck-Cache": "miss"}
 UNVERIFIED: Final = {"Memdeck-Cache": "unverified", DEGRADED: StoreUnavailable.part}
@@ -59,6 +60,9 @@ class Doubt(Protocol):
 
     def contradicted(self, names: Sequence[Identifier], answer: bytes) -> bool:
         """Whether a write that has not been carried out says otherwise."""
+
+    def lacking(self, names: Sequence[Identifier], answer: bytes) -> bool:
+        """Whether it lacks a write that has not been carried out, although the database knows nothing newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Answers:
         if stamp is None:
             return None
         found = self._tiered.near(digest, stamp)
-        return None if found is None else Reply(raw=found, headers=HIT)
+        return None if found is None or self._lacking(names, found) else Reply(raw=found, headers=HIT)
 
     async def reply(self, call: Call[Any, Any], asked: Asked, make: Make) -> Reply:
         """The answer of a search, kept or made.
@@ -128,11 +132,16 @@ class Answers:
             if stamp is None:
                 return await make()
             made, source = await self._tiered.get(digest, stamp, lambda: _made(make))
+            if source in KEPT and self._lacking(names, made.value):
+                return await make()  # which says so
         except StoreUnavailable:
             if (found := await self._unverified(digest, names)) is None:
                 raise
             return Reply(raw=found, headers=UNVERIFIED)
         return _reply(made, source, reduced=self._tiered.reduced)
+
+    def _lacking(self, names: Names, answer: bytes) -> bool:
+        return self._doubt is not None and self._doubt.lacking(names, answer)
 
     async def _unverified(self, digest: bytes, names: Names) -> bytes | None:
         """A kept answer that may still hold, marked."""
@@ -194,7 +203,7 @@ async def _made(make: Make) -> Made:
 
 
 def _reply(made: Made, source: Source, *, reduced: bool) -> Reply:
-    if source in {"l1", "l2"}:
+    if source in KEPT:
         return Reply(raw=made.value, headers=HIT)
     without = (*made.notes, "redis") if reduced else made.notes
     return Reply(raw=made.value, headers={**MISS, DEGRADED: ", ".join(without)})

@@ -9,11 +9,12 @@ import logging
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from memdeck_common.clock import Clock, Identity
-from memdeck_common.errors import BadRequest, EventNotFound, MemoryNotFound, StoreUnavailable
+from memdeck_common.errors import BadRequest, EventNotFound, MemoryNotFound, SpoolFull, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
@@ -108,7 +109,14 @@ class MemoryService:
             today=self._today(show_expired),
             explain=explain,
         )
-        return await self._recall.search(question)
+        return self._with_what_waits(question, await self._recall.search(question))
+
+    def _with_what_waits(self, question: Question, found: Found) -> Found:
+        """An answer that says so where an acknowledged write is not in it yet."""
+        names = [str(name) for branch in question.branches for name in branch]
+        if not self._spool.journal.concerns(names, (str(hit.memory.id) for hit in found.hits)):
+            return found
+        return replace(found, degraded=(*found.degraded, SpoolFull.part))
 
     async def get(self, memory_id: uuid.UUID, caller: Caller) -> Memory:
         """One memory.

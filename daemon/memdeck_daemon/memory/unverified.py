@@ -39,3 +39,9 @@ class Unverified:
         if not len(self.journal):
             return False
         return self.journal.contradicts(map(str, names), (found.decode() for found in IDS.findall(answer)))
+
+    def lacking(self, names: Sequence[Identifier], answer: bytes) -> bool:
+        """Whether an answer that holds by the database's counters lacks what waits in the spool."""
+        if not len(self.journal):
+            return False
+        return self.journal.concerns([*map(str, names)], (found.decode() for found in IDS.findall(answer)))

@@ -158,6 +158,12 @@ class Journal:
             return True
         return bool(self._changed) and any(self._changed[memory_id] for memory_id in ids)
 
+    def concerns(self, names: Sequence[str], ids: Iterable[str]) -> bool:
+        """Whether an answer about these names, which holds these memories, lacks a write that waits."""
+        if not self._places:
+            return False
+        return any(name in self._names for name in names) or self.contradicts(names, ids)
+
     def same(self, new: Add) -> uuid.UUID | None:
         """The receipt of a waiting add with the same idempotency key."""
         key = _key_of(new)

@@ -100,6 +100,24 @@ async def test_writes_of_a_scope_keep_their_order(start: Open, cable: Cable) -> 
     assert ["fourth"] == await texts(memories, {"user_id": "bob"})
 
 
+async def test_a_search_says_which_writes_it_lacks(start: Open, cable: Cable) -> None:
+    """Adds and deletions of its scope that wait, also while the database answers; none of other scopes."""
+    memories = await start(tasks=("writer",))
+    (tea,) = await memories.add("Alice drinks tea", user="alice")
+    await memories.add("Bob drinks beer", user="bob")
+    cable.cut()
+    await memories.service.delete(tea, ADMIN)
+    cable.mend()
+    memories.spool.went_through()
+    assert "spool" in (await memories.search("tea", ALICE)).degraded
+    assert "spool" not in (await memories.search("beer", {"user_id": "bob"})).degraded
+    await memories.receipt("Bob drinks wine", user="bob")
+    assert "spool" in (await memories.search("beer", {"user_id": "bob"})).degraded
+    await memories.replay.drain()
+    for where in (ALICE, {"user_id": "bob"}):
+        assert "spool" not in (await memories.search("tea", where)).degraded
+
+
 async def test_other_scopes_do_not_wait(start: Open, cable: Cable) -> None:
     """A write that shares no name with one that waits is stored at once."""
     memories = await start(tasks=("writer",))
