@@ -89,3 +89,19 @@ def test_rows_that_say_a_word_are_found_from_a_row_on() -> None:
 def test_distinct_sorts() -> None:
     assert [1, 2, 5] == distinct(np.array([5, 1, 2, 5, 1])).tolist()
     assert [] == distinct(np.zeros(0, np.int64)).tolist()
+
+
+def test_a_block_of_no_rows_is_empty() -> None:
+    """A filter may let no candidate pass."""
+    block, records = loaded_and_added().block(np.zeros(0, np.int64), "user:u")
+    assert (0, 0, False, {}) == (len(block), len(records), block.linked, block.runs)
+    assert [] == block.places([])
+
+
+def test_a_block_without_runs_numbers_none() -> None:
+    rows = Rows()
+    rows.load(prepare([Line(IDS[n], TEXTS[n], np.zeros(256, np.float32), AT) for n in range(3)]))
+    rows.settle()
+    block, _ = rows.block(np.arange(3), "user:u")
+    assert ([0, 0, 0], {}) == (block.run.values.tolist(), block.runs)
+    assert [("user:u", IDS[2]), ("user:u", IDS[0])] == block.places([2, 0])
