@@ -22,7 +22,7 @@ from memdeck_daemon.memory.recall.block import Prepared
 from memdeck_daemon.memory.recall.columns import Column
 from memdeck_daemon.memory.recall.primary import BESIDE, NEIGHBOUR_SHARE
 from memdeck_daemon.memory.store.outbox import Position
-from memdeck_daemon.memory.vectors.coding import Projection, coded
+from memdeck_daemon.memory.vectors.coding import Projection, coded, products
 from memdeck_daemon.memory.vectors.files import Manifest, VectorFile
 from memdeck_daemon.memory.vectors.lists import Lists
 from memdeck_daemon.memory.vectors.rows import Ints, Rows, distinct
@@ -70,15 +70,10 @@ class Fresh:
 
     def nearest(self, point: Floats, count: int) -> Ints:
         """About the nearest, as places."""
-        import numkong  # late: 4 MB that only vectors in half precision need
-
         codes, scales = self.codes.values, self.scales.array
         if not len(codes):
             return np.zeros(0, np.int64)
-        near = (
-            np.asarray(numkong.cdist(codes, coded(point[None]).codes, "dot")).reshape(-1)
-            * scales[: len(codes)]
-        )
+        near = products(codes, coded(point[None]).codes) * scales[: len(codes)]
         return np.argpartition(-near, count - 1)[:count] if len(near) > count else np.arange(len(near))
 
 
@@ -264,8 +259,8 @@ class VectorIndex:
 
         if not len(rows):
             return np.zeros(0, np.float32)
-        found = numkong.cdist(self.view.take(rows), query[None], "dot")
-        return np.asarray(found).astype(np.float32).reshape(-1)
+        found = numkong.cdist(self.view.take(rows), query[None], "dot", out_dtype="float32")
+        return np.asarray(found).reshape(-1)
 
     def nearest(self, query: Halves, count: int, proposals: int = PROPOSALS) -> tuple[Ints, Floats]:
         """About the `count` nearest rows that live, best first, and their cosines.

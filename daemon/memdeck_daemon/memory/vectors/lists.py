@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded
+from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded, products
 
 Ints = NDArray[np.int64]
 
@@ -101,17 +101,14 @@ class Lists:
 
     def _scanned(self, point: Floats, lists: Ints, sizes: Ints, ends: Ints) -> tuple[Floats, Ints]:
         """The inner products of all codes in some lists, and where these stand."""
-        import numkong  # late: 4 MB that only big owners need
-
         code, begins = coded(point[None]).codes, self.starts[lists]
         total = int(ends[-1]) if len(ends) else 0
         places = np.arange(total) + np.repeat(begins - ends + sizes, sizes)
         if total <= GATHERED:
-            found = numkong.cdist(self.codes.take(places, axis=0), code, "dot")
-            scores = np.asarray(found).reshape(-1)
+            scores = products(self.codes.take(places, axis=0), code)
         else:
             parts = [
-                np.asarray(numkong.cdist(self.codes[begin : begin + size], code, "dot")).reshape(-1)
+                products(self.codes[begin : begin + size], code)
                 for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)
                 if size
             ]
