@@ -168,7 +168,7 @@ class Unavailable(MemdeckError):
 
 
 class StoreUnavailable(Unavailable):
-    """The database does not answer; nothing was stored. Try again shortly; `memdeck doctor` says what is wrong."""
+    """The database does not answer. Try again shortly; `memdeck doctor` says what is wrong."""
 
     code = "store_unavailable"
     part = "postgres"
@@ -179,7 +179,7 @@ class StoreLost(StoreUnavailable):
 
 
 class StoreBusy(StoreUnavailable):
-    """The database has more to do than it can; nothing was stored. Try again shortly."""
+    """The database has more to do than it can. Try again shortly."""
 
     code = "store_busy"
 

@@ -17,7 +17,7 @@ async def test_the_short_form_measures_everything(tmp_path: Path) -> None:
     (found,) = json.loads(await asyncio.to_thread(report.read_bytes)).values()
     assert found["recall_dense"] > 0.9
     assert found["recall_fused"] > 0.9
-    assert {"processor", "cores", "memory_gib", "kernel", "python"} == set(found["machine"])
+    assert {"processor", "cpus", "memory_gib", "system", "python"} == set(found["machine"])
     assert 7 == len(found["searches"])
     assert all(one["answered"] and not one["failed"] for one in found["searches"])
     assert all(
