@@ -1,7 +1,7 @@
 """How memory that is not needed any more is kept or given back.
 
 Owns the thresholds of Python's collector and three settings of glibc's allocator. Its defaults give every thread an arena of
-its own and keep what was freed: after 10,000 adds the daemon stood at 206 MB with them and at 175 MB without. Giving back
+its own and keep what was freed: after 10,000 adds the daemon stood at 206 MB with them and stands at 180 MB now. Giving back
 everything at once costs more than it saves, though: with thresholds of 128 KB a search in a big owner took a third longer.
 """
 

@@ -111,12 +111,6 @@ class EmbeddedCluster:
                 lock.release()
             self._locks.clear()
 
-    async def exited(self) -> int:
-        """Wait until the server has died by itself; its exit code, negative for a signal."""
-        while (code := self._exit_code()) is None:  # noqa: ASYNC110 - only waitpid knows
-            await asyncio.sleep(WATCH)
-        return code
-
     async def supervise(self) -> None:
         """Start the server again whenever it dies, until `stop`; the daemon runs this as a task of its own."""
         pause, rotated = FIRST_PAUSE, self._clock.monotonic()
