@@ -19,6 +19,7 @@ from memdeck_common.log import action
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory import filters
+from memdeck_daemon.memory.embedding.failures import EmbedderFailed
 from memdeck_daemon.memory.filters import Filter
 from memdeck_daemon.memory.model import (
     Caller,
@@ -112,11 +113,13 @@ class MemoryService:
         return self._with_what_waits(question, await self._recall.search(question))
 
     def _with_what_waits(self, question: Question, found: Found) -> Found:
-        """An answer that says so where an acknowledged write is not in it yet."""
+        """An answer that says so where an acknowledged write is not in it yet, or its embedder is not known yet."""
         names = [str(name) for branch in question.branches for name in branch]
-        if not self._spool.journal.concerns(names, (str(hit.memory.id) for hit in found.hits)):
-            return found
-        return replace(found, degraded=(*found.degraded, SpoolFull.part))
+        if self._recall.queries.spaces.expected:
+            found = replace(found, degraded=(EmbedderFailed.part, *found.degraded))
+        if self._spool.journal.concerns(names, (str(hit.memory.id) for hit in found.hits)):
+            found = replace(found, degraded=(*found.degraded, SpoolFull.part))
+        return found
 
     async def get(self, memory_id: uuid.UUID, caller: Caller) -> Memory:
         """One memory.

@@ -151,6 +151,7 @@ async def opened(
             "lexical projection": projection.run,
             "vector indexes": vectors.follow,
             "vector files": vectors.work,
+            "spaces": spaces.run,
             "embedding": filler.run,
             "warming": warming.run,
             "purge": partial(purge.run, database, settings.undo_hours, sessions.purge),

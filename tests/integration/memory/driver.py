@@ -23,6 +23,7 @@ from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory import wing as wings
 from memdeck_daemon.memory.embedding.desk import SpacesDesk
+from memdeck_daemon.memory.embedding.filler import Filler
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.lexical.index import LexicalIndex
 from memdeck_daemon.memory.model import (
@@ -45,7 +46,7 @@ from memdeck_daemon.memory.spool.replay import Replay
 from memdeck_daemon.memory.spool.service import Spool
 from tests.support.waiting import eventually
 
-EVERY_TASK = ("writer", "spool", "lexical projection", "embedding", "purge")
+EVERY_TASK = ("writer", "spool", "lexical projection", "spaces", "embedding", "purge")
 ADMIN = Caller("admin", "key-admin", EVERYTHING)
 
 
@@ -67,6 +68,7 @@ class Memories:
     desk: SpacesDesk
     replay: Replay
     vectors: VectorIndexes
+    filler: Filler
 
     @property
     def spool(self) -> Spool:
@@ -210,6 +212,7 @@ async def opened(
                 wing.desk,
                 wing.spool.replay,
                 wing.vectors,
+                wing.filler,
             )
     finally:
         await asyncio.wait_for(connections.close(), 10)

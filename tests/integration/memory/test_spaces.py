@@ -197,16 +197,51 @@ async def test_too_many_dimensions_name_the_setting(
         await make_memories(embedding=embedding(server))
 
 
-async def test_an_embedder_that_is_away_at_the_start_needs_its_dimensions(
+async def test_an_embedder_that_is_away_at_the_start_is_believed_its_dimensions(
     make_memories: MakeMemories,
 ) -> None:
-    """With them the daemon starts."""
-    away = Embedding(url="http://127.0.0.1:9/v1", model="m")
-    with pytest.raises(ConfigurationError, match="MEMDECK_EMBEDDING_DIMS"):
-        await make_memories(embedding=away)
+    """Where they are set, its space is made at once."""
     known = Embedding(url="http://127.0.0.1:9/v1", model="m", dims=32)
     memories = await make_memories(embedding=known)
     assert 32 == (await space(memories, "primary")).dimensions
+
+
+async def test_an_embedder_of_unknown_dimensions_is_waited_for(
+    make_memories: MakeMemories, server: EmbeddingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The local space answers and says so; when the embedder tells its dimensions, everything goes on as configured."""
+    server.trouble = "error"
+    memories = await make_memories(embedding=embedding(server))
+    spaces, shown = memories.desk.spaces, memories.filler.look
+    await memories.add("Alice likes cheese", user="u")
+    answer = await memories.search("cheese", {"user_id": "u"})
+    assert ("Alice likes cheese", ("embedder",)) == (answer.hits[0].memory.text, answer.degraded)
+    assert ["local"] == [one.role for one in (await memories.desk.listed()).spaces]
+    assert ("warn", "no answer") == ((service := await shown()) and (service.state, service.note))
+    await eventually(lambda: spaces.modes.current == "reduced-precision")
+    assert (
+        1 == sum("cannot be used yet" in record.message for record in caplog.records) < len(server.requests)
+    )
+    server.heal()
+    await eventually(lambda: spaces.primary is not None)
+    assert (1, 64) == ((found := await filled(memories)).embedded, found.dimensions)
+    await eventually(lambda: spaces.modes.current == "normal", what="the mode to be left")
+    assert () == (await memories.search("Alice cheese", {"user_id": "u"})).degraded
+    assert "ok" == ((service := await shown()) and service.state)
+
+
+async def test_another_model_of_unknown_dimensions_leaves_the_space_that_there_is(
+    make_memories: MakeMemories, server: EmbeddingServer
+) -> None:
+    """Its embedder being away is no reason to search without the vectors that are there."""
+    before = await make_memories(embedding=embedding(server))
+    await before.add("Alice likes cheese", user="u")
+    await filled(before)
+    other = embedding(server, url="http://127.0.0.1:9/v1", model="other")
+    memories = await make_memories(embedding=other)
+    answer = await memories.search("cheese", {"user_id": "u"})
+    assert "m" == (await space(memories, "primary")).model
+    assert () == answer.degraded
 
 
 async def test_the_model_is_changed_while_searches_go_on(

@@ -92,7 +92,7 @@ class Filler:
         """The remote embedder as a service; None when there is none."""
         live = self.spaces.primary or self.spaces.candidate
         if live is None:
-            return None
+            return self._expected()
         length = self.lengths.get(live.space.id, queue.Length(0, 0))
         waiting = f"queue {length.waiting}" if length.waiting < COUNTED else f"queue >{COUNTED - 1}"
         words = [live.breaker.reason, waiting, f"parked {length.parked}" if length.parked else ""]
@@ -103,13 +103,18 @@ class Filler:
             note=" · ".join(word for word in words if word),
         )
 
+    def _expected(self) -> Service | None:
+        """One that is configured and not known yet."""
+        if self.spaces.agreed:
+            return None
+        return Service(name="embedder", state="warn", note=self.spaces.trouble or "waits for the database")
+
     async def run(self) -> None:
         """Work the queue until cancelled."""
         fresh = True
         while True:
             pause = POLL
             try:
-                await self.spaces.agree()
                 await self.spaces.look()
                 if self.spaces.lives:
                     if fresh:
@@ -130,7 +135,7 @@ class Filler:
     async def _pause(self, seconds: float) -> None:
         """Wait until something was written; without spaces as long as it takes."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds if self.spaces.lives or not self.spaces.agreed else None):
+            async with asyncio.timeout(seconds if self.spaces.lives else None):
                 await self.spaces.changed.wait()
                 # Nothing is done more often because more is written while it cannot be embedded.
                 await asyncio.sleep(self._idle())

@@ -2,20 +2,21 @@
 
 Owns which space is primary and which is a candidate, as the database says (other daemons may change it, so it is read
 again now and then), one embedder for each of the two, and how far unrelated memories are from each other in each space.
-At the start the configured model becomes the primary space of a database that has none; in one that has another, it is
-for `memdeck spaces add` to bring it in. A key is sent to the origin for which it was given and to no other.
+The configured model becomes the primary space of a database that has none, at the start or as soon as its dimensions are
+known; in one that has another, it is for `memdeck spaces add` to bring it in. A key is sent to the origin for which it
+was given and to no other.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
 from memdeck_common.clock import Clock
-from memdeck_common.errors import BadRequest, ConfigurationError, Conflict, StoreUnavailable
+from memdeck_common.errors import BadRequest, ConfigurationError, Conflict, MemdeckError, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.settings import Embedding as EmbeddingSettings
 from memdeck_daemon.infra.postgres.database import Database
@@ -48,6 +49,9 @@ TRIAL: Final = "memdeck"
 """A text that every embedder takes."""
 TRIAL_BUDGET: Final = 1.0
 """Seconds of the start that the embedder may take; one that is slower is believed."""
+FIRST_REST: Final = 0.5
+LAST_REST: Final = 5.0
+"""Seconds between two tries to bring settings and database together."""
 
 
 @dataclass(slots=True)
@@ -106,7 +110,10 @@ class Spaces:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever there may be something to embed."""
     agreed: bool = True
-    """Settings and database have been brought together."""
+    """Settings and database have been brought together; until then the configured embedder is done without."""
+    trouble: str = ""
+    """Why they have not been, as far as it is the embedder's fault, in a few words."""
+    _complaint: str = ""
     _endpoint: Endpoint | None = None
     _lives: dict[int, Live] = field(default_factory=dict)
 
@@ -119,6 +126,11 @@ class Spaces:
     def searched(self) -> int:
         """The space in which searches are answered."""
         return self.primary.space.id if self.primary is not None else store.LOCAL
+
+    @property
+    def expected(self) -> bool:
+        """Whether the local space answers for a configured embedder that has not been heard of yet."""
+        return not self.agreed and self.primary is None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -134,7 +146,7 @@ class Spaces:
         return self._endpoint
 
     async def open(self) -> None:
-        """Bring settings and database together; later, where the database does not answer.
+        """Bring settings and database together; later, where one of them or the embedder does not tell what is needed.
 
         Raises:
             ConfigurationError: the settings do not go together, or the embedder answers with other dimensions.
@@ -142,10 +154,28 @@ class Spaces:
         self._endpoint = configured(self.settings)
         self.agreed = self._endpoint is None
         with contextlib.suppress(StoreUnavailable):
-            await self.agree()
+            await self.agree(TRIAL_BUDGET)
 
-    async def agree(self) -> None:
-        """What `open` could not do without the database; nothing when that is done.
+    async def run(self) -> None:
+        """Do what `open` could not do, as soon as that can be; until cancelled."""
+        rest = FIRST_REST
+        while not self.agreed:
+            await asyncio.sleep(rest)
+            rest = min(2 * rest, LAST_REST)
+            try:
+                # A server may load its model only when it is asked: nobody waits for this one.
+                await self.agree(self.settings.timeout)
+            except StoreUnavailable:
+                continue
+            except MemdeckError as error:
+                self._cannot(str(error), "settings")
+                self.modes.embedder(slow=self.expected)
+        await asyncio.Event().wait()
+
+    async def agree(self, seconds: float) -> None:
+        """Bring settings and database together; the embedder may take so long to tell its dimensions.
+
+        While they are not known, searches use the space that there is.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -154,30 +184,35 @@ class Spaces:
         if self.agreed:
             return
         endpoint = self.endpoint
-        dimensions = await self._tried(endpoint)
+        dimensions = await self._tried(endpoint, seconds)
         async with self.database.transaction() as connection:
             spaces = await store.listed(connection)
             mine = [s for s in spaces if (s.provider, s.model) == (provider_of(endpoint.url), endpoint.model)]
             dimensions = dimensions or next((space.dimensions for space in mine), await _known(endpoint))
-            if dimensions is None:
-                raise ConfigurationError(
-                    f"The embedder does not answer, so the dimensions of {endpoint.model} are not known: start it, "
-                    "or set MEMDECK_EMBEDDING_DIMS."
-                )
-            primary = next((space for space in spaces if space.role == "primary"), None)
-            known = next((space for space in mine if space.dimensions == dimensions), None)
-            if known is not None:
-                await store.move(connection, known.id, endpoint.url)
-            if primary is None:
-                await self._begin(connection, endpoint, dimensions)
-            elif known is None or known.role == "retired":
-                log.warning(
-                    "the settings name the embedding model %s, the memories are searched with %s: "
-                    "`memdeck spaces add` brings it in",
-                    endpoint.model, primary.name, extra=action("embedding_space_differs"),
-                )  # fmt: skip
+            if dimensions is not None:
+                await self._settle(connection, spaces, endpoint, dimensions)
         await self.refresh()
-        self.agreed = True
+        self.agreed = dimensions is not None
+        self.modes.embedder(slow=self.expected)
+
+    async def _settle(
+        self, connection: object, spaces: Sequence[Space], endpoint: Endpoint, dimensions: int
+    ) -> None:
+        name = (provider_of(endpoint.url), endpoint.model, dimensions)
+        known = next((s for s in spaces if (s.provider, s.model, s.dimensions) == name), None)
+        primary = next((space for space in spaces if space.role == "primary"), None)
+        if (
+            known is not None and known.url != endpoint.url
+        ):  # a database that takes no writes is asked for none
+            await store.move(connection, known.id, endpoint.url)
+        if primary is None:
+            await self._begin(connection, endpoint, dimensions)
+        elif known is None or known.role == "retired":
+            log.warning(
+                "the settings name the embedding model %s, the memories are searched with %s: "
+                "`memdeck spaces add` brings it in",
+                endpoint.model, primary.name, extra=action("embedding_space_differs"),
+            )  # fmt: skip
 
     async def _begin(self, connection: object, endpoint: Endpoint, dimensions: int) -> None:
         try:
@@ -188,19 +223,27 @@ class Spaces:
             raise ConfigurationError(str(error)) from None
         log.info("%s is the embedding space from now on", space.name, extra=action("embedding_space_added"))
 
-    async def _tried(self, endpoint: Endpoint) -> int | None:
+    async def _tried(self, endpoint: Endpoint, seconds: float) -> int | None:
         """The dimensions that the embedder has; as they are set while it does not answer."""
         try:
-            return await self.trial(endpoint, self.settings.dims, TRIAL_BUDGET)
+            return await self.trial(endpoint, self.settings.dims, seconds)
         except WrongDimensions as error:
             raise ConfigurationError(str(error)) from None
-        except (EmbedderFailed, TextRefused, TimeoutError) as error:
-            reason = str(error) or "It does not answer in time."
+        except EmbedderFailed as error:
+            self._cannot(str(error), error.state)
+        except TextRefused as error:
+            self._cannot(str(error), "refuses every text")
+        except TimeoutError:
+            self._cannot("It does not answer in time.", EmbedderFailed.state)
+        return self.settings.dims
+
+    def _cannot(self, reason: str, words: str) -> None:
+        if reason != self._complaint:
             log.warning(
                 "the embedder cannot be used yet: %s The local space answers meanwhile.",
                 reason, extra=action("embedder_failed"),
             )  # fmt: skip
-        return self.settings.dims
+        self._complaint, self.trouble = reason, words
 
     async def trial(self, endpoint: Endpoint, dimensions: int | None, seconds: float) -> int:
         """Ask for one vector; its dimensions.
@@ -276,8 +319,8 @@ class Spaces:
         live = self.primary
         if not self.modes.embedder_slow:
             return
-        if live is None:  # it was dropped meanwhile
-            self.modes.embedder(slow=False)
+        if live is None:  # it was dropped meanwhile, or is not there yet
+            self.modes.embedder(slow=self.expected)
             return
         begun = self.clock.monotonic()
         try:
