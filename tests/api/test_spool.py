@@ -1,13 +1,27 @@
 """`/ops/spool`, and what clients see of writes that wait on the disk."""
 
 import uuid
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memdeck_common.client import Address, Client
 from memdeck_common.clock import SystemClock, SystemIdentity
-from memdeck_daemon.memory.model import Caller, Event, Memory, NewMemories, Outcome, Receipt
+from memdeck_daemon.memory import filters
+from memdeck_daemon.memory.filters import Filter
+from memdeck_daemon.memory.model import (
+    Caller,
+    Event,
+    Identifier,
+    Identifiers,
+    Memory,
+    NewMemories,
+    Outcome,
+    Receipt,
+)
 from tests.api.serving import Api, served
 from tests.fakes.memory_service import FakeMemoryService
 
@@ -18,6 +32,16 @@ class Away(FakeMemoryService):
     async def add(self, new: NewMemories, caller: Caller) -> Receipt:
         """Kept on the disk."""
         return replace(await super().add(new, caller), status="PENDING", note="Kept on the disk.")
+
+    def lacking(self, where: Filter, found: Iterable[Memory]) -> tuple[str, ...]:
+        """Of Alice's."""
+        alice = Identifier("user", "alice") in filters.branches(where)[0]
+        return ("spool",) if alice and list(found) else ()
+
+    def outdated(self, memory_id: uuid.UUID, names: Identifiers) -> tuple[str, ...]:
+        """Alice's."""
+        del memory_id
+        return ("spool",) if names.user == "alice" else ()
 
     async def delete(self, memory_id: uuid.UUID, caller: Caller) -> Receipt:
         """Kept on the disk."""
@@ -30,6 +54,13 @@ class Away(FakeMemoryService):
     async def undo(self, memory_id: uuid.UUID, caller: Caller) -> tuple[str, Memory | None] | Receipt:
         """Kept on the disk."""
         return await self.delete(memory_id, caller)
+
+
+@pytest.fixture
+async def away(tmp_path: Path) -> AsyncIterator[Api]:
+    clock = SystemClock()
+    async with served(tmp_path / "home", Away(clock, SystemIdentity(clock))) as running:
+        yield running
 
 
 async def test_a_queued_write_is_answered_with_202_everywhere(
@@ -57,6 +88,37 @@ async def test_a_queued_write_is_answered_with_202_everywhere(
             answer = await api.call(method, path)
             assert (202, "PENDING") == (answer.status, answer.body["status"])
             assert answer.body["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/memories?user_id={user}", None),
+        ("GET", "/memories/{id}", None),
+        ("GET", "/memories/{id}/history", None),
+        ("GET", "/v1/memories/?user_id={user}", None),
+        ("GET", "/v1/memories/?user_id={user}&page=1", None),
+        ("GET", "/v1/memories/user/{user}/", None),
+        ("GET", "/v1/memories/{id}/", None),
+        ("GET", "/v1/memories/{id}/history/", None),
+        ("POST", "/v2/memories/", {"filters": {"user_id": "{user}"}}),
+        ("POST", "/v2/memories/", {"filters": {"user_id": "{user}"}, "page": 1, "fields": ["memory"]}),
+        ("POST", "/v3/memories/", {"filters": {"user_id": "{user}"}}),
+        ("POST", "/v3/memories/", {"filters": {"user_id": "{user}"}, "fields": ["memory"]}),
+    ],
+)
+async def test_a_read_says_that_it_lacks_a_write(
+    away: Api, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """In the header, and in the body where that is an object; of others nothing is said."""
+    for user, expected in (("alice", "spool"), ("bob", "")):
+        said = {"messages": [{"role": "user", "content": "tea"}], "user_id": user, "infer": False}
+        one = (await away.call("POST", "/memories", said)).body["results"][0]["id"]
+        asked = None if body is None else {**body, "filters": {"user_id": user}}
+        answer = await away.call(method, path.format(user=user, id=one), asked)
+        assert (200, expected) == (answer.status, answer.headers["Memdeck-Degraded"]), answer.body
+        if isinstance(answer.body, dict):
+            assert ([expected] if expected else None) == answer.body.get("degraded")
 
 
 async def test_a_receipt_tells_what_became_of_each_message(api: Api) -> None:

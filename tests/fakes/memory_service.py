@@ -6,7 +6,7 @@ Good enough for tests of the API: filters, reach, expiry, history and undo behav
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -27,6 +27,7 @@ from memdeck_daemon.memory.model import (
     HistoryEntry,
     Hit,
     Identifier,
+    Identifiers,
     Json,
     Kind,
     Memory,
@@ -150,6 +151,14 @@ class FakeMemoryService:
         """How many there are, and one page of them, newest first."""
         found = self._matching(where, caller, show_expired=show_expired)
         return len(found), found[(page - 1) * size : page * size]
+
+    def lacking(self, where: Filter, found: Iterable[Memory]) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing waits here."""
+        return ()
+
+    def outdated(self, memory_id: uuid.UUID, names: Identifiers) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing waits here."""
+        return ()
 
     async def search(
         self,

@@ -69,6 +69,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     """Only in search answers."""
     score_details: Explanation | UnsetType = UNSET
     """Only when asked for with `explain`."""
+    degraded: list[str] | UnsetType = UNSET
+    """Only of a memory that was asked for by itself: what the answer had to do without, where that was anything."""
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ class Page(Struct, frozen=True, kw_only=True):
     next: str | None
     previous: str | None
     results: list[Memory]
+    degraded: list[str] | UnsetType = UNSET
+    """What the answer had to do without, where that was anything."""
 
 
 class Stage(Struct, frozen=True, kw_only=True):

@@ -109,6 +109,8 @@ class OssMemory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str | UnsetType = UNSET
     expiration_date: str | UnsetType = UNSET
     score_details: dict[str, Any] | UnsetType = UNSET
+    degraded: list[str] | UnsetType = UNSET
+    """Only of a memory that was asked for by itself: what the answer had to do without, where that was anything."""
 
 
 class OssRow(Struct, frozen=True, kw_only=True):
@@ -130,12 +132,16 @@ class OssMemories(Struct, frozen=True, kw_only=True):
     """`GET /memories`."""
 
     results: list[OssMemory]
+    degraded: list[str] | UnsetType = UNSET
+    """What the answer had to do without, where that was anything."""
 
 
 class OssRows(Struct, frozen=True, kw_only=True):
     """`GET /memories` without an identifier."""
 
     results: list[OssRow]
+    degraded: list[str] | UnsetType = UNSET
+    """What the answer had to do without, where that was anything."""
 
 
 class OssFound(Struct, frozen=True, kw_only=True):

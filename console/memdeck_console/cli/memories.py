@@ -13,6 +13,8 @@ from memdeck_console.cli.terminal import Cell, Column, Terminal, Tone, clean
 from memdeck_console.cli.wording import MISSING, counted, excerpt, instant, milliseconds
 
 if TYPE_CHECKING:
+    from msgspec import UnsetType
+
     from memdeck_common.wire.memory import Added, HistoryEntry, Memory, Receipt, SearchAnswer
 
 CUT = Column("MEMORY", cut=True)
@@ -183,6 +185,7 @@ async def listing(invocation: Invocation) -> int:
     shown = f"{first + 1:,} to {first + len(rows):,} of " if page.count > len(rows) and rows else ""
     more = f"; go on with --page {options.page + 1}" if page.next else ""
     terminal.note(f"{shown}{counted(page.count, 'memory', 'memories')}{more}")
+    _show_lacking(terminal, page.degraded)
     return 0
 
 
@@ -226,6 +229,7 @@ def _show(terminal: Terminal, memory: "Memory") -> None:
     terminal.facts(_facts(memory))
     terminal.say("")
     terminal.say("\n".join(clean(line) for line in memory.memory.splitlines()))
+    _show_lacking(terminal, memory.degraded)
 
 
 def _facts(memory: "Memory") -> dict[str, Cell | str]:
@@ -260,8 +264,12 @@ def _show_hits(terminal: Terminal, answer: "SearchAnswer", *, explain: bool) -> 
     if explain and answer.stages:
         stages = ", ".join(f"{stage.name} {milliseconds(stage.milliseconds)}" for stage in answer.stages)
         terminal.note(f"stages: {stages}")
-    if answer.degraded:
-        terminal.note(f"{terminal.glyph('warn')} WARN made without: {', '.join(answer.degraded)}")
+    _show_lacking(terminal, answer.degraded)
+
+
+def _show_lacking(terminal: Terminal, degraded: "list[str] | UnsetType") -> None:
+    if degraded:
+        terminal.note(f"{terminal.glyph('warn')} WARN made without: {', '.join(degraded)}")
 
 
 def _parts(memory: "Memory") -> str:

@@ -4,7 +4,7 @@ Owns signatures only, so that the API's tests can run on in-memory twins.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from memdeck_daemon.memory.filters import Filter
@@ -14,6 +14,7 @@ from memdeck_daemon.memory.model import (
     Entity,
     Found,
     HistoryEntry,
+    Identifiers,
     Json,
     Kind,
     Memory,
@@ -46,6 +47,12 @@ class Memories(Protocol):
         self, where: Filter, caller: Caller, *, page: int, size: int, show_expired: bool
     ) -> tuple[int, list[Memory]]:
         """How many there are, and one page of them, newest first."""
+
+    def lacking(self, where: Filter, found: Iterable[Memory]) -> tuple[str, ...]:
+        """What a list had to do without, by the names of `degraded`."""
+
+    def outdated(self, memory_id: uuid.UUID, names: Identifiers) -> tuple[str, ...]:
+        """What an answer about one memory had to do without."""
 
     async def search(
         self,

@@ -11,7 +11,7 @@ from memdeck_common.wire.platform import EventRecord
 from memdeck_daemon.api.answers import Asked, answered
 from memdeck_daemon.api.http.routing import MEMORY_ID, UUID_SCHEMA, Call, Reply, Route
 from memdeck_daemon.api.mem0 import intake, views
-from memdeck_daemon.api.mem0.oss import checked_query, degraded_header, searched
+from memdeck_daemon.api.mem0.oss import checked_query, searched
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.model import Identifiers, NewMemories, Receipt
@@ -73,7 +73,9 @@ class NativeRoutes:
 
         async def make() -> Reply:
             found = await searched(self._memory, asked, call.principal)
-            return Reply(views.search_answer(found, asked.explain), headers=degraded_header(found.degraded))
+            return Reply(
+                views.search_answer(found, asked.explain), headers=views.degraded_header(found.degraded)
+            )
 
         return await answered(self._answers, call, asked, make)
 

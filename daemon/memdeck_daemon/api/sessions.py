@@ -11,8 +11,7 @@ from msgspec import UNSET
 from memdeck_common.wire import sessions as wire
 from memdeck_daemon.api.http.routing import Call, Reply, Route
 from memdeck_daemon.api.mem0 import intake
-from memdeck_daemon.api.mem0.oss import degraded_header
-from memdeck_daemon.api.mem0.views import iso
+from memdeck_daemon.api.mem0.views import degraded_header, iso
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory.model import Identifiers
 from memdeck_daemon.memory.sessions.model import Context, NewTrace, Piece, Trace, Wanted

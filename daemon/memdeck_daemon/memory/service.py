@@ -8,7 +8,7 @@ memory does not exist for it (`MemoryNotFound`), another's scope is forbidden to
 import logging
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -27,6 +27,7 @@ from memdeck_daemon.memory.model import (
     Entity,
     Found,
     HistoryEntry,
+    Identifiers,
     Json,
     Kind,
     Memory,
@@ -114,24 +115,36 @@ class MemoryService:
 
     def _with_what_waits(self, question: Question, found: Found) -> Found:
         """An answer that says so where an acknowledged write is not in it yet, or its embedder is not known yet."""
-        names = [str(name) for branch in question.branches for name in branch]
         if self._recall.queries.spaces.expected:
             found = replace(found, degraded=(EmbedderFailed.part, *found.degraded))
-        if self._spool.journal.concerns(names, (str(hit.memory.id) for hit in found.hits)):
-            found = replace(found, degraded=(*found.degraded, SpoolFull.part))
-        return found
+        lacking = self._lacking(question.branches, (hit.memory for hit in found.hits))
+        return replace(found, degraded=(*found.degraded, *lacking)) if lacking else found
+
+    def _lacking(self, branches: reads.Branches, found: Iterable[Memory]) -> tuple[str, ...]:
+        names = [str(name) for branch in branches for name in branch] if all(branches) else None
+        lacks = self._spool.journal.concerns(names, (str(memory.id) for memory in found))
+        return (SpoolFull.part,) if lacks else ()
+
+    def lacking(self, where: Filter, found: Iterable[Memory]) -> tuple[str, ...]:
+        """What an answer that a filter found had to do without: acknowledged writes that are not in it yet."""
+        return self._lacking(filters.branches(where), found)
+
+    def outdated(self, memory_id: uuid.UUID, names: Identifiers) -> tuple[str, ...]:
+        """What an answer about one memory had to do without: acknowledged changes that have not been made yet."""
+        waits = self._spool.journal.contradicts(map(str, names.named()), [str(memory_id)])
+        return (SpoolFull.part,) if waits else ()
 
     async def get(self, memory_id: uuid.UUID, caller: Caller) -> Memory:
         """One memory.
 
         Raises:
             MemoryNotFound: it does not exist within the caller's reach.
-            StoreUnavailable: it waits on the disk to be stored, or the database does not answer.
+            StoreUnavailable: it waits on the disk to be stored or brought back, or the database does not answer.
         """
         async with self._database.connection() as connection:
             memory = await reads.one(connection, memory_id)
         if memory is None and self._spool.journal.makes(memory_id):
-            raise StoreUnavailable("This memory waits on the disk to be stored; try again shortly.")
+            raise StoreUnavailable("A write that waits on the disk may bring this memory; try again shortly.")
         if memory is None or not caller.reach.covers(memory.identifiers):
             raise MemoryNotFound(f"Memory with id {memory_id} not found. Please provide a valid 'memory_id'")
         return memory

@@ -61,19 +61,17 @@ class LegacyRoutes:
         body = call.body
         wanted = structs.replace(call.query, page=call.query.page or body.page)
         wanted = structs.replace(wanted, page_size=call.query.page_size or body.page_size)
-        answer = await self._listed(
-            call, "/v2/memories/", page_scope(call), wanted, None, intake.truth(body.show_expired)
+        shown = intake.truth(body.show_expired)
+        return await self._listed(
+            call, "/v2/memories/", page_scope(call), wanted, show_expired=shown, fields=body.fields
         )
-        if isinstance(answer, wire.Page):
-            return views.only(body.fields, answer)
-        return views.only(body.fields, {"results": answer})["results"]
 
     async def entity(self, call: Call[None, body_of.PageQuery]) -> Any:
         """`GET /v1/memories/{type}/{id}/`: the memories of one entity."""
         field = next(name for name, kind in KIND_OF.items() if kind == call.path["kind"])
         kind, name = call.path["kind"], call.path["name"]
         path = f"/v1/memories/{kind}/{quote(name, safe='')}/"
-        return await self._listed(call, path, filters.parse({field: name}), call.query, None)
+        return await self._listed(call, path, filters.parse({field: name}), call.query)
 
     async def _listed(
         self,
@@ -81,8 +79,9 @@ class LegacyRoutes:
         path: str,
         where: Filter,
         query: body_of.PageQuery | body_of.ListQuery,
-        limit: int | None,
+        limit: int | None = None,
         show_expired: bool | None = None,
+        fields: list[str] | None = None,
     ) -> Any:
         paged = query.page is not None or query.page_size is not None
         page, size = query.page or 1, query.page_size or limit or PAGE_SIZE
@@ -92,10 +91,12 @@ class LegacyRoutes:
             where, call.principal.caller, page=page, size=size, show_expired=show_expired
         )
         results = [views.memory(one) for one in found]
-        if not paged:
-            return results
-        after, before = views.links(call.base_url, path, page, size, count)
-        return wire.Page(count=count, next=after, previous=before, results=results)
+        if paged:
+            after, before = views.links(call.base_url, path, page, size, count)
+            answer = views.only(fields, wire.Page(count=count, next=after, previous=before, results=results))
+        else:
+            answer = views.only(fields, {"results": results})["results"]
+        return views.noted(answer, self._memory.lacking(where, found))
 
 
 def routes(parts: Parts) -> list[Route]:

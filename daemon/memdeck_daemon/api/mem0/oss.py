@@ -4,19 +4,20 @@ Owns the addresses `/memories…` and `/search` with the exact sentences of mem0
 is mended: an id that is no UUID is 400, an absent memory is 404. The rest of the dialect stands in `oss_server.py`.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from memdeck_common import errors
 from memdeck_common.wire import oss as wire
 from memdeck_common.wire.memory import Done
 from memdeck_daemon.api.access.principals import Principal
-from memdeck_daemon.api.answers import DEGRADED, Asked, answered
+from memdeck_daemon.api.answers import Asked, answered
 from memdeck_daemon.api.http.routing import MEMORY_ID, Call, Reply, Route
 from memdeck_daemon.api.mem0 import intake, oss_views, views
 from memdeck_daemon.api.memories import Memories
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory import filters
-from memdeck_daemon.memory.model import UNSET, Change, Found, NewMemories, Receipt
+from memdeck_daemon.memory.filters import Filter
+from memdeck_daemon.memory.model import UNSET, Change, Found, Memory, NewMemories, Receipt
 
 SCOPED_TOP_K: Final = 20
 UNSCOPED_TOP_K: Final = 1000
@@ -27,6 +28,7 @@ NO_FILTER: Final = (
 NO_CHANGE: Final = "At least one of text, metadata, or expiration_date must be provided."
 NO_QUERY: Final = "Invalid query: cannot be empty or whitespace-only."
 PROCEDURAL: Final = "procedural_memory"
+Answer = TypeVar("Answer")
 
 
 class OssMemoryRoutes:
@@ -58,7 +60,7 @@ class OssMemoryRoutes:
         receipt = await self._memory.add(new, call.principal.caller)
         return Reply(oss_views.added(receipt, infer), status=views.status_of(receipt))
 
-    async def listed(self, call: Call[None, wire.OssListQuery]) -> wire.OssMemories | wire.OssRows:
+    async def listed(self, call: Call[None, wire.OssListQuery]) -> wire.OssMemories | wire.OssRows | Reply:
         """The newest memories of a scope; without one, an administrator's look at everything."""
         query, caller = call.query, call.principal.caller
         given = query.top_k if query.top_k is not None else query.limit
@@ -68,18 +70,24 @@ class OssMemoryRoutes:
             _, found = await self._memory.page(
                 where, caller, page=1, size=max(top_k, 1), show_expired=query.show_expired
             )
-            return wire.OssMemories(results=[oss_views.item(one) for one in found[:top_k]])
+            memories = wire.OssMemories(results=[oss_views.item(one) for one in found[:top_k]])
+            return self._noted(memories, where, found)
         call.principal.check("admin")
         top_k = UNSCOPED_TOP_K if given is None else given
-        _, found = await self._memory.page(
-            filters.everything(), caller, page=1, size=max(top_k, 1), show_expired=True
-        )
-        return wire.OssRows(results=[oss_views.row(one) for one in found[:top_k]])
+        where = filters.everything()
+        _, found = await self._memory.page(where, caller, page=1, size=max(top_k, 1), show_expired=True)
+        rows = wire.OssRows(results=[oss_views.row(one) for one in found[:top_k]])
+        return self._noted(rows, where, found)
 
-    async def get(self, call: Call[None, None]) -> wire.OssMemory:
+    def _noted(self, answer: Answer, where: Filter, found: list[Memory]) -> Answer | Reply:
+        return views.noted(answer, self._memory.lacking(where, found))
+
+    async def get(self, call: Call[None, None]) -> wire.OssMemory | Reply:
         """One memory."""
         memory_id = intake.memory_id(call.path["memory_id"])
-        return oss_views.item(await self._memory.get(memory_id, call.principal.caller), None)
+        found = await self._memory.get(memory_id, call.principal.caller)
+        answer = oss_views.item(found, None)
+        return views.noted(answer, self._memory.outdated(memory_id, found.identifiers))
 
     async def update(self, call: Call[wire.OssUpdate, None]) -> wire.OssDone | Reply:
         """Change text, metadata or expiry."""
@@ -113,11 +121,12 @@ class OssMemoryRoutes:
         )
         return views.done(receipt, done)
 
-    async def history(self, call: Call[None, None]) -> list[wire.OssHistoryEntry]:
+    async def history(self, call: Call[None, None]) -> list[wire.OssHistoryEntry] | Reply:
         """All changes of a memory, oldest first."""
         memory_id = intake.memory_id(call.path["memory_id"])
         found = await self._memory.history(memory_id, call.principal.caller)
-        return [oss_views.history_entry(entry) for entry in found]
+        entries = [oss_views.history_entry(entry) for entry in found]
+        return views.noted(entries, self._memory.outdated(memory_id, found[-1].identifiers))
 
     async def search(self, call: Call[wire.OssSearch, None]) -> Reply:
         """Search. Identifiers at the top level override those in `filters`."""
@@ -140,7 +149,7 @@ class OssMemoryRoutes:
         async def make() -> Reply:
             found = await searched(self._memory, asked, call.principal)
             answer = oss_views.searched(found, asked.explain)
-            return Reply(answer, headers=degraded_header(found.degraded))
+            return Reply(answer, headers=views.degraded_header(found.degraded))
 
         return await answered(self._answers, call, asked, make)
 
@@ -187,11 +196,6 @@ def checked_query(query: str, limit: int) -> str:
     if not query:
         raise errors.BadRequest(NO_QUERY)
     return intake.checked_size(query, "query", limit)
-
-
-def degraded_header(degraded: tuple[str, ...]) -> dict[str, str]:
-    """What an answer had to do without, as a header; empty when that was nothing."""
-    return {DEGRADED: ", ".join(degraded)}
 
 
 def _check_memory_type(body: wire.OssAdd) -> None:

@@ -14,7 +14,7 @@ from memdeck_common.wire import platform as body_of
 from memdeck_daemon.api.answers import Asked, answered
 from memdeck_daemon.api.http.routing import MEMORY_ID, Call, Reply, Route
 from memdeck_daemon.api.mem0 import intake, views
-from memdeck_daemon.api.mem0.oss import checked_query, checked_text, degraded_header, searched
+from memdeck_daemon.api.mem0.oss import checked_query, checked_text, searched
 from memdeck_daemon.api.parts import Parts
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.filters import Filter
@@ -76,7 +76,8 @@ class PlatformMemoryRoutes:
         )
         after, before = views.links(call.base_url, "/v3/memories/", page, size, count)
         results = [views.memory(one) for one in found]
-        return views.only(body.fields, wire.Page(count=count, next=after, previous=before, results=results))
+        answer = wire.Page(count=count, next=after, previous=before, results=results)
+        return views.noted(views.only(body.fields, answer), self._memory.lacking(where, found))
 
     async def search(self, call: Call[body_of.SearchBody, None], *, listed: bool = False) -> Reply:
         """Search. `listed`: the hits alone, as older clients want them."""
@@ -98,14 +99,15 @@ class PlatformMemoryRoutes:
             answer = views.only(body.fields, views.search_answer(found, asked.explain))
             if listed:
                 answer = answer["results"] if isinstance(answer, dict) else answer.results
-            return Reply(answer, headers=degraded_header(found.degraded))
+            return Reply(answer, headers=views.degraded_header(found.degraded))
 
         return await answered(self._answers, call, asked, make)
 
-    async def get(self, call: Call[None, None]) -> wire.Memory:
+    async def get(self, call: Call[None, None]) -> wire.Memory | Reply:
         """One memory."""
         memory_id = intake.memory_id(call.path["memory_id"])
-        return views.memory(await self._memory.get(memory_id, call.principal.caller))
+        found = await self._memory.get(memory_id, call.principal.caller)
+        return views.noted(views.memory(found), self._memory.outdated(memory_id, found.identifiers))
 
     async def update(self, call: Call[body_of.UpdateBody, None]) -> wire.Memory | Reply:
         """Change text, metadata, time or expiry."""
@@ -146,11 +148,12 @@ class PlatformMemoryRoutes:
         )
         return views.done(receipt, done)
 
-    async def history(self, call: Call[None, None]) -> list[wire.HistoryEntry]:
+    async def history(self, call: Call[None, None]) -> list[wire.HistoryEntry] | Reply:
         """All changes of a memory, oldest first."""
         memory_id = intake.memory_id(call.path["memory_id"])
         found = await self._memory.history(memory_id, call.principal.caller)
-        return [views.history_entry(entry) for entry in found]
+        entries = [views.history_entry(entry) for entry in found]
+        return views.noted(entries, self._memory.outdated(memory_id, found[-1].identifiers))
 
 
 def wants_inference(body: body_of.AddBody) -> bool:

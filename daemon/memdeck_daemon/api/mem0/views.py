@@ -12,8 +12,11 @@ from msgspec import UNSET
 
 from memdeck_common.wire import memory as wire
 from memdeck_common.wire.platform import EventRecord
+from memdeck_daemon.api.answers import DEGRADED
 from memdeck_daemon.api.http.routing import Reply
 from memdeck_daemon.memory import model
+
+Answer = TypeVar("Answer")
 
 
 @lru_cache(maxsize=16_384)  # the same memories are shown again and again
@@ -98,6 +101,23 @@ def only(fields: list[str] | None, answer: Any) -> Any:
     return plain
 
 
+def noted(answer: Answer, degraded: tuple[str, ...]) -> Answer | Reply:
+    """The answer, and what it had to do without: in the header, and in its body where that is an object."""
+    if not degraded:
+        return answer
+    said: Any = answer
+    if isinstance(said, msgspec.Struct):
+        said = msgspec.structs.replace(said, degraded=list(degraded))
+    elif isinstance(said, dict):
+        said = said | {"degraded": list(degraded)}
+    return Reply(said, headers=degraded_header(degraded))
+
+
+def degraded_header(degraded: tuple[str, ...]) -> dict[str, str]:
+    """What an answer had to do without, as a header; empty when that was nothing."""
+    return {DEGRADED: ", ".join(degraded)}
+
+
 def links(base_url: str, path: str, page: int, size: int, count: int) -> tuple[str | None, str | None]:
     """Addresses of the next and the previous page."""
 
@@ -107,7 +127,6 @@ def links(base_url: str, path: str, page: int, size: int, count: int) -> tuple[s
     return at(page + 1) if page * size < count else None, at(page - 1) if page > 1 else None
 
 
-Answer = TypeVar("Answer")
 OUTCOMES: Final = {
     model.Event.ADD: "stored",
     model.Event.UPDATE: "changed",

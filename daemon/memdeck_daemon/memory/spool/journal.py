@@ -18,7 +18,16 @@ import msgspec
 
 from memdeck_common.errors import OutcomeUnknown, SpoolFull
 from memdeck_common.log import action
-from memdeck_daemon.memory.intents import Add, AnyIntent, Delete, DeleteScope, Undo, Update, memories_of
+from memdeck_daemon.memory.intents import (
+    Add,
+    AnyIntent,
+    Delete,
+    DeleteScope,
+    Undo,
+    UndoEvent,
+    Update,
+    memories_of,
+)
 from memdeck_daemon.memory.spool import frames
 from memdeck_daemon.memory.spool.parked import Parked
 from memdeck_daemon.memory.spool.segments import AppendUnsure, Found, Place, Segments
@@ -26,6 +35,8 @@ from memdeck_daemon.memory.spool.segments import AppendUnsure, Found, Place, Seg
 log = logging.getLogger(__name__)
 GROUP: Final = 256
 """Writes that share a flush at most."""
+FINDING: Final = (Update, Undo, UndoEvent)
+"""By these a memory may come into answers that it is not in; whose it is cannot be told by its id."""
 
 T = TypeVar("T")
 Key = TypeVar("Key")
@@ -75,6 +86,7 @@ class Journal:
         """Writes that wait, by file."""
         self._anywhere = 0
         """Writes that may concern any memory."""
+        self._kinds: Counter[type[AnyIntent]] = Counter()
         self.added = asyncio.Event()
         """There is something to replay."""
         self.nbytes = 0
@@ -149,8 +161,8 @@ class Journal:
         return receipt_id in self._places
 
     def makes(self, memory_id: uuid.UUID) -> bool:
-        """Whether a memory waits to be stored."""
-        return memory_id in self._memories
+        """Whether a memory may wait to be stored, or to be brought back: what a deletion took is not known here."""
+        return memory_id in self._memories or self._changed[str(memory_id)] > 0 or self._kinds[UndoEvent] > 0
 
     def contradicts(self, names: Iterable[str], ids: Iterable[str]) -> bool:
         """Whether a write that waits changes or removes one of these memories, or what is found under these names."""
@@ -158,11 +170,15 @@ class Journal:
             return True
         return bool(self._changed) and any(self._changed[memory_id] for memory_id in ids)
 
-    def concerns(self, names: Sequence[str], ids: Iterable[str]) -> bool:
-        """Whether an answer about these names, which holds these memories, lacks a write that waits."""
+    def concerns(self, names: Sequence[str] | None, ids: Iterable[str]) -> bool:
+        """Whether an answer about these names (None: about any), which holds these memories, lacks a write that waits."""
         if not self._places:
             return False
-        return any(name in self._names for name in names) or self.contradicts(names, ids)
+        if names is None or any(name in self._names for name in names):
+            return True
+        if any(self._kinds[kind] for kind in FINDING):
+            return True
+        return self.contradicts(names, ids)
 
     def same(self, new: Add) -> uuid.UUID | None:
         """The receipt of a waiting add with the same idempotency key."""
@@ -241,6 +257,7 @@ class Journal:
             self._keys.setdefault(key, intent.receipt_id)
         self._changed.update(_changed_by(intent))
         self._removed.update(_removed_by(intent))
+        self._kinds[type(intent)] += 1
         if intent.names is None:
             self._anywhere += 1
         else:
@@ -278,6 +295,7 @@ class Journal:
         _take(self._removed, _removed_by(intent))
         if (key := _key_of(intent)) and self._keys.get(key) == intent.receipt_id:
             del self._keys[key]
+        self._kinds[type(intent)] -= 1
         if intent.names is None:
             self._anywhere -= 1
             return

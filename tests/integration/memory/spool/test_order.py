@@ -17,6 +17,7 @@ from memdeck_common.errors import (
 )
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.resilience import deadline
+from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
 from tests.integration.memory.driver import ADMIN, Memories, caller
 from tests.integration.memory.spool.waiting import ALICE, Open, final, texts
@@ -116,6 +117,31 @@ async def test_a_search_says_which_writes_it_lacks(start: Open, cable: Cable) ->
     await memories.replay.drain()
     for where in (ALICE, {"user_id": "bob"}):
         assert "spool" not in (await memories.search("tea", where)).degraded
+
+
+async def test_reads_say_which_writes_they_lack(start: Open, cable: Cable) -> None:
+    """A memory by its own changes, a list by what may be in it; one that may come back is not said to be unknown."""
+    memories = await start(tasks=("writer",))
+    service, alice, bob = memories.service, filters.parse(ALICE), filters.parse({"user_id": "bob"})
+    changed, gone = await memories.add("Alice drinks tea", "Alice has a dog", user="alice")
+    names = (await service.get(changed, ADMIN)).identifiers
+    await service.delete(gone, ADMIN)
+    cable.cut()
+    await memories.receipt("Alice drinks wine", user="alice")
+    cable.mend()
+    memories.spool.went_through()
+    assert ((), ("spool",)) == (service.outdated(changed, names), service.lacking(alice, []))
+    assert ((), ("spool",)) == (service.lacking(bob, []), service.lacking(filters.everything(), []))
+    await service.update(changed, Change(text="Alice drinks gin"), ADMIN)
+    assert ("spool",) == service.outdated(changed, names)
+    await service.undo(gone, ADMIN)
+    with pytest.raises(StoreUnavailable, match="waits on the disk may bring"):
+        await service.get(gone, ADMIN)
+    with pytest.raises(MemoryNotFound):
+        await service.get(uuid.uuid4(), ADMIN)
+    await memories.replay.drain()
+    assert "Alice has a dog" == (await service.get(gone, ADMIN)).text
+    assert ((), ()) == (service.outdated(changed, names), service.lacking(alice, []))
 
 
 async def test_other_scopes_do_not_wait(start: Open, cable: Cable) -> None:

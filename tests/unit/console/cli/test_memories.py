@@ -102,6 +102,15 @@ def test_search_joins_scope_and_filter(memdeck: Memdeck, script: ScriptedDaemon)
     assert ["SCORE", "0.812"] == [line.split()[0] for line in ran.out.splitlines()]
 
 
+def test_reads_tell_what_they_lack(memdeck: Memdeck, script: ScriptedDaemon) -> None:
+    """A list and a memory that an acknowledged write is not in yet."""
+    page = {"count": 1, "next": None, "previous": None, "results": [MEMORY]}
+    script.on("POST", "/v3/memories/?", page | {"degraded": ["spool"]})
+    script.on("GET", f"/v1/memories/{MEMORY['id']}/", MEMORY | {"degraded": ["spool"]})
+    for ran in (memdeck("list", "--user", "a"), memdeck("get", MEMORY["id"])):
+        assert "WARN made without: spool" in ran.err
+
+
 def test_search_explains(memdeck: Memdeck, script: ScriptedDaemon) -> None:
     """--explain shows parts and stages; what was missing is always told."""
     parts = [{"feature": "bm25", "group": "lexical", "raw": 4.2, "part": 0.31}]

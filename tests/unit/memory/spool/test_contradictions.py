@@ -59,3 +59,35 @@ def test_what_was_acknowledged_as_gone_does_not_come_back(
     journal.done(intent)
     assert not judge.contradicted(names, ANSWER)
     assert (0, 0) == (len(journal._changed), len(journal._removed))
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        (Delete(ids=(ONE,), **HEAD), (True, False, True)),
+        (Update(changes=(Changed(id=ONE, text="x"),), **HEAD), (True, True, True)),
+        (Undo(memory_id=ONE, **HEAD), (True, True, True)),
+        (UndoEvent(event_id=ONE, **HEAD), (True, True, True)),
+        (DeleteScope(where=scope(user_id="alice"), **HEAD), (True, True, True)),
+        (DeleteScope(where=scope(user_id="bob"), **HEAD), (False, False, True)),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, tuple) else "",
+)
+def test_a_read_knows_what_it_lacks(
+    intent: AnyIntent, expected: tuple[bool, bool, bool], tmp_path: Path
+) -> None:
+    """Of Alice's with the memory in it, of hers without it, of everybody's: what is changed may belong where it was not."""
+    journal = Journal(Segments(tmp_path), Parked(tmp_path / "parked"), 1 << 20)
+
+    def lacking() -> tuple[bool, bool, bool]:
+        return (
+            journal.concerns(["user:alice"], [str(ONE)]),
+            journal.concerns(["user:alice"], []),
+            journal.concerns(None, []),
+        )
+
+    assert (False, False, False) == lacking()
+    journal._note(intent, Place(1, 0, 10))
+    assert expected == lacking()
+    journal.done(intent)
+    assert (False, False, False) == lacking()
