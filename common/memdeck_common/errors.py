@@ -22,7 +22,8 @@
     ├── Unavailable               unavailable         503  1
     │   ├── StoreUnavailable      store_unavailable
     │   │   ├── StoreLost         store_unavailable
-    │   │   └── StoreBusy         store_busy
+    │   │   ├── StoreReadOnly     store_unavailable
+    │   │   ├── StoreBusy         store_busy
     │   │   └── OutcomeUnknown    outcome_unknown
     │   ├── SpoolFull             spool_full
     │   └── DiskFull              disk_full           507
@@ -176,6 +177,10 @@ class StoreUnavailable(Unavailable):
 
 class StoreLost(StoreUnavailable):
     """The connection to the database was lost, so it is not known what became of this. Try again."""
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The database takes no writes for now; nothing was stored. Its log says why."""
 
 
 class StoreBusy(StoreUnavailable):

@@ -23,7 +23,7 @@ _MODES = {
     "reduced-precision": "search answers with less precision",
     "essential-only": "recent memories come before historical ones",
     "cache-only": "kept answers, unverified; writes are queued",
-    "read-only": "kept answers, unverified; writes are refused",
+    "read-only": "writes wait in the spool, or are refused where it is full",
 }
 _MODE_ADVICE = {
     "reduced-precision": "Searches use the local vectors until the embedder answers in time again; nothing is lost. Services "
@@ -32,8 +32,8 @@ _MODE_ADVICE = {
     "the way to it.",
     "cache-only": "Start the database, or mend the way to it: `memdeck doctor` says which. What is written meanwhile is kept and "
     "stored later; `memdeck spool status` shows it.",
-    "read-only": "Start the database, or mend the way to it: `memdeck doctor` says which. The spool is full or off "
-    "(`memdeck spool status`), so nothing can be written until then.",
+    "read-only": "The database takes no writes (a standby, a full disk), or does not answer: `memdeck doctor` and its log say "
+    "which. What the spool has no room for (`memdeck spool status`) is refused until then.",
 }
 
 

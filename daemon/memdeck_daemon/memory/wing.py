@@ -175,7 +175,13 @@ async def opened(
 async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes) -> Spool:
     journal = Journal(Segments(folder), Parked(folder / "parked"), limit)
     stack.push_async_callback(journal.close)
-    spool = Spool(journal, clock, lambda full: modes.spool(full=full), lambda: modes.away)
+    spool = Spool(
+        journal,
+        clock,
+        lambda full: modes.spool(full=full),
+        lambda refused: modes.writes(refused=refused),
+        lambda: modes.away,
+    )
     try:
         await spool.open()
     except OSError as error:

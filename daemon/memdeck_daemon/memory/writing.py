@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from memdeck_common.clock import Clock, Identity
-from memdeck_common.errors import OutcomeUnknown, StoreUnavailable
+from memdeck_common.errors import DiskFull, OutcomeUnknown, StoreUnavailable
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory import filter_codec, intents
@@ -149,11 +149,17 @@ class Writing:
             return await self.spool.put(intent)
         try:
             with deadline.within(self._patience(intent)):
-                return await attempt()
+                done = await attempt()
         except OutcomeUnknown:
             unknown = OutcomeUnknown(
                 UNKNOWN.format(receipt=intent.receipt_id), receipt_id=str(intent.receipt_id)
             )
             return await self.spool.put(intent, unknown)
         except StoreUnavailable as error:
+            self.spool.heard(error)
             return await self.spool.put(intent, error)
+        except DiskFull as error:
+            self.spool.heard(error)
+            raise
+        self.spool.heard()
+        return done

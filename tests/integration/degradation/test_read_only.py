@@ -1,8 +1,10 @@
-"""Without a spool and without the database: reads as far as they can be had, no writes."""
+"""A database that takes no writes, or does not answer without a spool: reads as far as they can be had."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
+import asyncpg
 
 from bench.faults.proxy import HEALTHY, REFUSE, proxy
 from tests.support.daemon import DaemonFactory
@@ -52,5 +54,58 @@ async def test_nothing_is_written_and_nothing_is_pretended(make_daemon: DaemonFa
 
                 await eventually(stored, what="writes that are stored again")
             await asyncio.to_thread(daemon.stop)
+    finally:
+        await asyncio.to_thread(server.dispose)
+
+
+async def statements(url: str, *said: str) -> None:
+    """Of the database's owner, who may write whatever the default is."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in ("SET default_transaction_read_only = off", *said):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_database_that_takes_no_writes_is_read(make_daemon: DaemonFactory) -> None:
+    """Also by a daemon that starts on it; the mode tells it, writes wait, and both end by themselves."""
+    server = await asyncio.to_thread(lambda: PostgresServer().start())
+    reload = "SELECT pg_reload_conf()"
+    try:
+        daemon = await asyncio.to_thread(
+            lambda: make_daemon(environment={"MEMDECK_DATABASE_URL": server.url()})
+        )
+        async with aiohttp.ClientSession(headers={"X-API-Key": daemon.key}) as session:
+
+            async def call(method: str, path: str, body: object = None) -> tuple[int, str, Any]:
+                async with session.request(method, daemon.url + path, json=body) as answer:
+                    return answer.status, answer.headers["Memdeck-Mode"], await answer.json()
+
+            async def in_mode(mode: str) -> None:
+                async def looked() -> bool:
+                    return (await call("GET", "/health"))[1] == mode
+
+                await eventually(looked, what=f"mode {mode}")
+
+            assert (200, "normal") == (await call("POST", "/memories", SAID))[:2]
+            await statements(server.url(), "ALTER SYSTEM SET default_transaction_read_only = on", reload)
+            await in_mode("read-only")
+            assert ["writes"] == (await call("GET", "/health"))[2]["degraded"]
+            assert 202 == (await call("POST", "/memories", SAID))[0]
+            await asyncio.to_thread(daemon.stop)
+            await asyncio.to_thread(lambda: daemon.start(ready=False))
+            await in_mode("read-only")
+            for method, path, body in (("POST", "/search", QUERY), ("GET", "/memories?user_id=alice", None)):
+                status, _, found = await call(method, path, body)
+                assert (200, 1, ["spool"]) == (status, len(found["results"]), found["degraded"])
+            assert 202 == (await call("POST", "/memories", SAID))[0]
+            await statements(server.url(), "ALTER SYSTEM RESET default_transaction_read_only", reload)
+            await in_mode("normal")
+
+            async def stored() -> bool:
+                return len((await call("GET", "/memories?user_id=alice"))[2]["results"]) == 3
+
+            await eventually(stored, what="what had waited")
     finally:
         await asyncio.to_thread(server.dispose)

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from memdeck_common.errors import DatabaseUnusable
+from memdeck_common.errors import DatabaseAway, DatabaseUnusable
 from memdeck_daemon.infra.postgres import migrations
 from memdeck_daemon.infra.postgres.migrations import migrate
 
@@ -34,6 +34,22 @@ async def test_pending_files_are_applied_once(database: str, folder: Path) -> No
     write(folder, _0003_c="insert into a values (2, 3);")
     assert await migrate(connection, folder) == ["0003_c.sql"]
     assert await connection.fetchval("select sum(x) from a") == 3
+    await connection.close()
+
+
+async def test_a_database_that_takes_no_writes_is_left_as_it_is(database: str, folder: Path) -> None:
+    """It can be read when nothing is missing; what is missing waits until it takes writes."""
+    connection = await asyncpg.connect(database)
+    await connection.execute("set default_transaction_read_only = on")
+    with pytest.raises(DatabaseAway, match=r"lacks migration 0001_a\.sql"):
+        await migrate(connection, folder)
+    await connection.execute("set default_transaction_read_only = off")
+    await migrate(connection, folder)
+    await connection.execute("set default_transaction_read_only = on")
+    assert await migrate(connection, folder) == []
+    write(folder, _0003_c="insert into a values (2, 3);")
+    with pytest.raises(DatabaseAway, match=r"lacks migration 0003_c\.sql"):
+        await migrate(connection, folder)
     await connection.close()
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
+from memdeck_common.errors import (
+    BadRequest,
+    DiskFull,
+    MemdeckError,
+    StoreBusy,
+    StoreLost,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from memdeck_daemon.infra.postgres.database import COME_BACK, Database, StatementRefused
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.infra.resilience.guard import Guard, Room
@@ -65,8 +73,8 @@ def database() -> Database:
         (ConnectionResetError(SECRET), StoreLost),
         (TimeoutError(SECRET), StoreUnavailable),
         (asyncpg.DiskFullError(SECRET), DiskFull),
-        (asyncpg.ReadOnlySQLTransactionError(SECRET), StoreUnavailable),
-        (asyncpg.PostgresIOError(SECRET), StoreUnavailable),
+        (asyncpg.ReadOnlySQLTransactionError(SECRET), StoreReadOnly),
+        (asyncpg.PostgresIOError(SECRET), StoreReadOnly),
         (asyncpg.CheckViolationError(SECRET), StatementRefused),
         (asyncpg.UndefinedTableError(SECRET), StatementRefused),
         (asyncpg.ProgramLimitExceededError(SECRET), StatementRefused),

@@ -17,7 +17,15 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from memdeck_common.clock import Clock, SystemClock
-from memdeck_common.errors import BadRequest, DiskFull, MemdeckError, StoreBusy, StoreLost, StoreUnavailable
+from memdeck_common.errors import (
+    BadRequest,
+    DiskFull,
+    MemdeckError,
+    StoreBusy,
+    StoreLost,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from memdeck_common.log import action
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen
@@ -43,10 +51,10 @@ SILENT = (asyncpg.QueryCanceledError, TimeoutError)
 """It took longer than the statement or the connection may."""
 GAVE_WAY = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
 """Deadlocks and the like: the transaction was rolled back for the sake of another one."""
+IN_THE_WAY: Final = "Another write was in the way; nothing was stored. Try again."
 FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 SHUT = (asyncpg.ReadOnlySQLTransactionError, asyncpg.PostgresSystemError)
 """It takes no writes for now, as a standby does and a managed server whose disk is nearly full, or its machine fails it."""
-TAKES_NONE: Final = "The database takes no writes for now; nothing was stored. Its log says why."
 UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, asyncpg.DataError)
 EXPECTED = (*FULL, *SILENT, *GONE, *GAVE_WAY, *SHUT, *UNSTORABLE)
 """Errors that may be shown as the cause of ours; any other one quotes a row."""
@@ -178,12 +186,12 @@ def _translated(error: Exception) -> MemdeckError:
     """What a caller is told of a driver's error."""
     if isinstance(error, FULL):
         return DiskFull()
-    if isinstance(error, (*SILENT, *SHUT)):
-        return StoreUnavailable(TAKES_NONE if isinstance(error, SHUT) else "")
-    if isinstance(error, GONE):
-        return StoreLost()
-    if isinstance(error, GAVE_WAY):
-        return StoreLost("Another write was in the way; nothing was stored. Try again.")
+    if isinstance(error, SHUT):
+        return StoreReadOnly()
+    if isinstance(error, SILENT):
+        return StoreUnavailable()
+    if isinstance(error, (*GONE, *GAVE_WAY)):
+        return StoreLost(IN_THE_WAY if isinstance(error, GAVE_WAY) else "")
     if isinstance(error, UNSTORABLE):
         return BadRequest(f"A value cannot be stored: {error.args[0] if error.args else error}")
     log.error(

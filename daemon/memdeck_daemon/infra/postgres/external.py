@@ -34,6 +34,7 @@ select current_setting('server_version') as version,
        current_setting('server_version_num')::int as number,
        current_setting('server_encoding') as encoding,
        pg_is_in_recovery() as replica,
+       to_regclass('control.migrations') is not null as ours,
        has_database_privilege(current_database(), 'CREATE') as may_create,
        quote_ident(current_database()) as database,
        quote_ident(current_user) as role
@@ -102,7 +103,7 @@ def judge(state: Mapping[str, Any], where: Address) -> None:
             f"PostgreSQL at {where.server} is version {state['version']}, but memdeck needs {LEAST_MAJOR} or later: "
             f"upgrade it or point {VARIABLE} to another one."
         )
-    if state["replica"]:
+    if state["replica"] and not state["ours"]:  # one of ours may be promoted; until then it is read
         raise DatabaseUnusable(
             f"PostgreSQL at {where.server} is a read-only replica: point {VARIABLE} to its primary."
         )
@@ -144,6 +145,7 @@ def is_passing(error: Exception) -> bool:
         asyncpg.TooManyConnectionsError,
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,  # it was stopped meanwhile, or crashed
+        asyncpg.ReadOnlySQLTransactionError,  # pgvector is created as soon as it takes writes
     )
     return isinstance(error, passing) and not isinstance(error, ssl.SSLError)
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 FIRST_REST: Final = 0.5
 LAST_REST: Final = 10.0
 """Seconds between two tries."""
+DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 CLOSE: Final = 5.0
 """Seconds for borrowed connections to come back at the end."""
 
@@ -101,9 +102,11 @@ class Gateway:
             finally:
                 await connection.close()
             self._pool = await open_pool(self._dsn or "", database)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except (DatabaseAway, OSError, *DRIVER) as error:
             if self._cluster is not None:
                 await self._cluster.stop()
+            if isinstance(error, DatabaseAway):
+                raise
             raise DatabaseAway(f"The database does not take connections: {type(error).__name__}.") from error
         self.missing = ""
         self.opened.set()

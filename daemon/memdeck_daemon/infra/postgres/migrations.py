@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-from memdeck_common.errors import DatabaseUnusable
+from memdeck_common.errors import DatabaseAway, DatabaseUnusable
 
 FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 LOCK = 0x6D656D6465636B
@@ -110,13 +110,18 @@ def pending(available: Sequence[Migration], applied: Mapping[int, tuple[str, str
 async def migrate(connection: Any, directory: Traversable | Path | None = None) -> list[str]:
     """Apply what is pending and return the names of the files that were applied.
 
-    Each file and its entry in the ledger are one transaction: a failure or a kill leaves the previous state.
+    Each file and its entry in the ledger are one transaction: a failure or a kill leaves the previous state. A database
+    that takes no writes is left as it is: it can be read if nothing is pending.
 
     Raises:
+        DatabaseAway: it takes no writes, and something is pending.
         DatabaseUnusable: the files and the database do not fit, another process holds the lock for 30 s, or a file fails.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the server went away.
     """
     available = load(directory or default_directory())
+    if await connection.fetchval("select current_setting('transaction_read_only') = 'on'"):
+        await _check(connection, available)
+        return []
     done: list[str] = []
     while True:
         name = await _apply_next(connection, available)
@@ -125,12 +130,24 @@ async def migrate(connection: Any, directory: Traversable | Path | None = None) 
         done.append(name)
 
 
+async def _check(connection: Any, available: Sequence[Migration]) -> None:
+    known = await connection.fetchval("select to_regclass('control.migrations') is not null")
+    if todo := pending(available, await _applied(connection) if known else {}):
+        raise DatabaseAway(
+            f"The database takes no writes and lacks migration {todo[0].name}: it is applied as soon as it takes them."
+        )
+
+
+async def _applied(connection: Any) -> dict[int, tuple[str, str]]:
+    rows = await connection.fetch("select number, name, checksum from control.migrations")
+    return {row["number"]: (row["name"], row["checksum"]) for row in rows}
+
+
 async def _apply_next(connection: Any, available: Sequence[Migration]) -> str | None:
     async with connection.transaction():
         await _lock(connection)
         await connection.execute(LEDGER)
-        rows = await connection.fetch("select number, name, checksum from control.migrations")
-        todo = pending(available, {row["number"]: (row["name"], row["checksum"]) for row in rows})
+        todo = pending(available, await _applied(connection))
         if not todo:
             return None
         migration = todo[0]

@@ -1,6 +1,7 @@
 """The database's pulse: one statement a second on a connection of its own.
 
-Owns what is known of the database without asking it: whether it answers, how fast, since when it is up. The pulse closes
+Owns what is known of the database without asking it: whether it answers, how fast, since when it is up, and whether it
+says that it takes no writes. The pulse closes
 the breaker as soon as the database answers again, so that nobody waits for the end of the open period; and it opens it
 when the database is silent, and gives up what was asked of it, which requests would find out one by one, each after its
 own timeouts. It does not use the pool: one that is busy says nothing of the server.
@@ -27,7 +28,10 @@ SILENT: Final = 2
 SLOW: Final = 0.5
 """Seconds for one round trip from which on the database is slow."""
 APPLICATION: Final = "memdeckd pulse"
-STATE: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())"
+STATE: Final = (
+    "SELECT extract(epoch FROM pg_postmaster_start_time()) AS since, "
+    "current_setting('transaction_read_only') = 'on' AS read_only"
+)
 
 
 class Pulse:
@@ -99,7 +103,9 @@ class Pulse:
                 self._dsn(), timeout=self._connect, server_settings={"application_name": APPLICATION}
             )
         async with asyncio.timeout(self._answer):
-            self.up_since = float(await self._connection.fetchval(STATE))
+            state = await self._connection.fetchrow(STATE)
+        self.up_since = float(state["since"])
+        self._modes.read_only(told=state["read_only"])
 
     def _drop(self) -> None:
         """Give the connection up without a word to a server that may not answer."""

@@ -8,7 +8,7 @@ for a while, and ends likewise, so that the mode does not flicker. Refuses to me
     reduced-precision    the embedder or the dense arm is slow: the local space answers at once
     essential-only       the database has been slow for a while: memories that are at hand come first
     cache-only           the database does not answer: kept answers, marked unverified
-    read-only            writes fail, and the spool is full or off
+    read-only            the database takes no writes, or it does not answer and the spool is full or off
 """
 
 import logging
@@ -30,7 +30,7 @@ MEANING: Final[dict[Mode, str]] = {
     "reduced-precision": "an embedder or the dense arm is slow; searches use the local vectors",
     "essential-only": "the database is slow; searches prefer the memories at hand",
     "cache-only": "the database does not answer; searches are answered from caches, unverified",
-    "read-only": "the database does not answer and the spool takes nothing; writes are refused",
+    "read-only": "the database takes no writes; they wait in the spool, or are refused where that is full or off",
 }
 
 
@@ -82,6 +82,8 @@ class Modes:
     """Until the spool reports room there is none: a daemon without one is read-only while its database is away."""
     _away: Condition = field(init=False)
     _slow: Condition = field(init=False)
+    _read_only: Condition = field(init=False)
+    _refusing: Condition = field(init=False)
     _embedder: Condition = field(init=False)
     _dense: Condition = field(init=False)
     _mode: Mode = "normal"
@@ -91,6 +93,8 @@ class Modes:
         # The breaker has its own hysteresis: what it says holds at once.
         self._away = Condition(self.clock, 0.0, 0.0)
         self._slow = Condition(self.clock, 5.0, 10.0)
+        self._read_only = Condition(self.clock, 0.0, 0.0)
+        self._refusing = Condition(self.clock, 0.0, 0.0, lapse=60.0)
         self._embedder = Condition(self.clock, 1.0, 5.0)
         self._dense = Condition(self.clock, 1.0, 10.0, lapse=60.0)
 
@@ -101,6 +105,14 @@ class Modes:
         self._away.tell(holds=state == "away")
         if state != "away":  # one that is away is neither fast nor slow
             self._slow.tell(holds=state == "slow")
+
+    def read_only(self, *, told: bool) -> None:
+        """Whether the database says that its transactions only read, as a standby does."""
+        self._read_only.tell(holds=told)
+
+    def writes(self, *, refused: bool) -> None:
+        """Whether the database refused the last write for a reason of its own: it is read-only, or its disk is full."""
+        self._refusing.tell(holds=refused)
 
     def spool(self, *, full: bool) -> None:
         """Whether the spool takes no more writes; one that is off never does."""
@@ -149,20 +161,28 @@ class Modes:
         """Whether the dense arm should do less."""
         return self._dense.holds
 
+    @property
+    def _unwritable(self) -> bool:
+        """Whether the database answers and takes no writes."""
+        return not self._away.holds and (self._read_only.holds or self._refusing.holds)
+
     def without(self) -> list[str]:
-        """What is being done without, by the names that answers use in `degraded`."""
+        """What is being done without, by the names that answers use in `degraded`, and `writes`."""
         named = {
             "postgres": self._away.holds,
             "history": self.essential,
             "embedder": self._embedder.holds,
             "dense": self._dense.holds,
-            "spool": self._away.holds and self.spool_full,
+            "writes": self._unwritable,
+            "spool": (self._away.holds or self._unwritable) and self.spool_full,
         }
         return [name for name, holds in named.items() if holds]
 
     def _called_for(self) -> Mode:
         if self._away.holds:
             return "read-only" if self.spool_full else "cache-only"
+        if self._unwritable:
+            return "read-only"
         if self._slow.holds:
             return "essential-only"
         return "reduced-precision" if self._embedder.holds or self._dense.holds else "normal"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from memdeck_common.errors import MemdeckError, StoreUnavailable
+from memdeck_common.errors import MemdeckError, StoreReadOnly, StoreUnavailable
 from memdeck_common.log import action
 from memdeck_common.wire.feed import Service, State
 from memdeck_common.wire.projections import ParkedMemory, Projection
@@ -114,7 +114,8 @@ class LexicalProjection:
                 rest = FIRST_REST
                 await self._follow()
             except (MemdeckError, IndexBroken) as error:
-                reason = "no database" if isinstance(error, StoreUnavailable) else str(error)
+                away = isinstance(error, StoreUnavailable) and not isinstance(error, StoreReadOnly)
+                reason = "no database" if away else str(error)
                 if reason != self.state:
                     log.warning("the lexical index waits: %s", reason, extra=action("projection_failed"))
                 self.state = reason

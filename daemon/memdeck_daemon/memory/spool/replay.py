@@ -68,6 +68,7 @@ class Replay:
             try:
                 await self.drain()
             except (MemdeckError, asyncpg.PostgresError, OSError) as error:
+                self.spool.heard(error)
                 if not self.spool.trouble:
                     log.warning("the spool waits: %s", error, extra=action("replay_waits"))
                 self.spool.trouble = "the database" if isinstance(error, StoreUnavailable) else str(error)

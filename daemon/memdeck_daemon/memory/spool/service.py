@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from memdeck_common.clock import Clock
-from memdeck_common.errors import Conflict, OutcomeUnknown, SpoolFull, StoreUnavailable
+from memdeck_common.errors import (
+    Conflict,
+    DiskFull,
+    OutcomeUnknown,
+    SpoolFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from memdeck_common.log import action
 from memdeck_daemon.memory.intents import Add, AnyIntent
 from memdeck_daemon.memory.model import Caller, Event, Receipt
@@ -21,8 +28,10 @@ from memdeck_daemon.memory.spool.parked import ParkedWrite
 
 log = logging.getLogger(__name__)
 QUEUED: Final = (
-    "The database does not answer: this is kept on the disk and is carried out as soon as it does."
+    "The database takes no writes right now: this is kept on the disk and is carried out as soon as it does."
 )
+REFUSING: Final = (StoreReadOnly, DiskFull)
+"""By these the database says that no write is to blame but itself."""
 BEHIND: Final = "Earlier writes are still kept on the disk; this is kept behind them."
 
 
@@ -34,6 +43,8 @@ class Spool:
     clock: Clock
     report: Callable[[bool], None] = lambda _full: None
     """Told when the spool takes no writes (it is full, or off), and when it takes them again."""
+    refuses: Callable[[bool], None] = lambda _refused: None
+    """Told when the database, which answers, refuses a write for a reason of its own, and when it takes one."""
     away: Callable[[], bool] = lambda: False
     """Whether the database is known not to answer: then nobody waits to find out."""
     down: bool = False
@@ -130,8 +141,14 @@ class Spool:
             )
         return replace(self._receipt(known), replayed=True)
 
+    def heard(self, error: Exception | None = None) -> None:
+        """What the database said to a write; None: it took it."""
+        if error is None or isinstance(error, REFUSING):
+            self.refuses(error is not None)
+
     def went_through(self) -> None:
         """The database takes writes again."""
+        self.heard()
         if self.down:
             log.info("the database takes writes again", extra=action("spool_closed"))
         self.down, self.trouble = False, ""

@@ -10,6 +10,7 @@ import pytest
 
 from memdeck_common.errors import (
     Conflict,
+    DiskFull,
     EventNotFound,
     MemoryNotFound,
     OutcomeUnknown,
@@ -278,6 +279,33 @@ async def test_a_database_that_takes_no_writes_is_waited_for(start: Open, cable:
     await anew("off")
     await memories.replay.drain()
     assert "SUCCEEDED" == (await memories.service.receipt(told.id, ADMIN)).status
+
+
+@pytest.mark.parametrize(("code", "queued"), [("25006", True), ("53100", False)], ids=["read-only", "full"])
+async def test_a_database_that_refuses_writes_is_told_by_the_mode(
+    start: Open, code: str, queued: bool
+) -> None:
+    """Until it takes one, from the spool or directly."""
+    memories = await start(tasks=("writer",))
+    modes = memories.desk.spaces.modes
+    await memories.rows(
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+    )
+    await memories.rows(
+        "CREATE TRIGGER refuse BEFORE INSERT ON memory.receipts FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    if queued:
+        assert (await memories.receipt("one", user="alice")).queued
+    else:
+        with pytest.raises(DiskFull):
+            await memories.add("one", user="alice")
+    seen = [modes.current]
+    await memories.rows("DROP TRIGGER refuse ON memory.receipts")
+    await memories.replay.drain()
+    await memories.add("two", user="bob")
+    assert ["one"] * queued == await texts(memories)
+    assert ["read-only", "normal"] == [*seen, modes.current]
 
 
 async def test_a_memory_that_is_gone_is_not_found_again(memories: Memories, cable: Cable) -> None:

@@ -15,6 +15,7 @@ STATE = {
     "number": 170_002,
     "encoding": "UTF8",
     "replica": False,
+    "ours": False,
     "may_create": True,
     "database": "memories",
     "role": "ada",
@@ -72,6 +73,11 @@ def test_an_unfit_server_is_refused_with_what_to_do(change: dict[str, object], s
 def test_a_fit_server_is_accepted() -> None:
     """The least version included."""
     judge({**STATE, "number": 150_000}, WHERE)
+
+
+def test_a_replica_of_ours_is_accepted() -> None:
+    """It serves reads, and becomes a primary when it is promoted."""
+    judge({**STATE, "replica": True, "ours": True}, WHERE)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def with_room(clock: ManualClock) -> Modes:
         (lambda m: m.spool(full=True), "normal", []),
         (lambda m: (m.database("away"), m.spool(full=True)), "read-only", ["postgres", "spool"]),
         (lambda m: (m.database("slow"), m.embedder(slow=True)), "essential-only", ["history", "embedder"]),
+        (lambda m: m.read_only(told=True), "read-only", ["writes"]),
+        (lambda m: m.writes(refused=True), "read-only", ["writes"]),
+        (lambda m: (m.read_only(told=True), m.spool(full=True)), "read-only", ["writes", "spool"]),
+        (lambda m: (m.read_only(told=True), m.database("away")), "cache-only", ["postgres"]),
     ],
 )
 def test_each_mode_has_its_conditions(
@@ -46,6 +50,21 @@ def test_without_a_spool_an_absent_database_means_read_only() -> None:
     modes = Modes(ManualClock())
     modes.database("away")
     assert "read-only" == modes.current
+
+
+def test_a_refused_write_counts_until_one_is_taken() -> None:
+    """Or for a minute: nobody may write any more, and nobody would see its end."""
+    clock = ManualClock()
+    modes = with_room(clock)
+    modes.writes(refused=True)
+    assert "read-only" == mode_of(modes)
+    modes.writes(refused=False)
+    assert "normal" == mode_of(modes)
+    modes.writes(refused=True)
+    clock.advance(60)
+    assert "read-only" == mode_of(modes)
+    clock.advance(0.1)
+    assert "normal" == mode_of(modes)
 
 
 def mode_of(modes: Modes) -> Mode:
