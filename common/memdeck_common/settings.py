@@ -104,7 +104,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     index_interval: Annotated[Positive, env("MEMDECK_INDEX_INTERVAL")] = 0.5
     """Seconds between commits of the lexical index while there is something to index."""
     spool_bytes: Annotated[Count, env("MEMDECK_SPOOL_BYTES")] = 128 * 1024 * 1024
-    """Room on the disk for writes that the database does not take; 0 keeps none, and they are refused."""
+    """Room on the disk for writes that the database does not take, set-aside ones included; 0 keeps none, and they are refused."""
 
 
 class Cache(Struct, frozen=True, kw_only=True):

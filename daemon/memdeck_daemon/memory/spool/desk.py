@@ -97,8 +97,7 @@ class SpoolDesk:
     def depths(self) -> tuple[int, int, float, int]:
         """Writes that wait, bytes on the disk, seconds since the oldest was acknowledged, what was set aside."""
         spool = self._spool
-        aside = len(spool.parked) + spool.damaged
-        return len(spool.journal), spool.journal.nbytes, self.oldest_seconds or 0.0, aside
+        return len(spool.journal), spool.journal.nbytes, self.oldest_seconds or 0.0, spool.parked_or_damaged
 
     def missing(self) -> list[str]:
         """What readiness waits for."""
@@ -108,7 +107,9 @@ class SpoolDesk:
     async def look(self) -> Service:
         """The spool as a service: silent while it is empty, a warning as soon as something waits or was set aside."""
         spool = self._spool
-        waiting, aside = len(spool.journal), len(spool.parked) + spool.damaged
+        if spool.full and spool.parked_or_damaged:
+            await spool.recount()  # somebody may have made room
+        waiting, aside = len(spool.journal), spool.parked_or_damaged
         state: State = "warn" if waiting or aside or (spool.full and spool.enabled) else "ok"
         words = [
             "off" if not spool.enabled else "full" if spool.full else "",

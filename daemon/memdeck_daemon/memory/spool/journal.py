@@ -61,7 +61,7 @@ class Journal:
     """Writes that wait on the disk. `open` before use, `close` after."""
 
     def __init__(self, segments: Segments, parked: Parked, limit: int) -> None:
-        """`limit`: bytes of all files; 0 takes nothing."""
+        """`limit`: bytes of all files, parked ones included; 0 takes nothing."""
         self.parked = parked
         self.limit = limit
         self._segments = segments
@@ -89,8 +89,8 @@ class Journal:
         self._kinds: Counter[type[AnyIntent]] = Counter()
         self.added = asyncio.Event()
         """There is something to replay."""
-        self.nbytes = 0
-        """Bytes of all files, parked writes aside."""
+        self._bytes = 0
+        """Bytes of the files that wait."""
 
     async def open(self) -> None:
         """Read what an earlier process left.
@@ -100,7 +100,7 @@ class Journal:
         """
         for number in await self._in_thread(self._segments.begin):
             await self._opened(await self._in_thread(partial(self._segments.open, number)))
-        self.nbytes = self._segments.nbytes
+        self._bytes = self._segments.nbytes
         if self._places:
             log.warning(
                 "%d writes wait in the spool since before the start", len(self._places),
@@ -137,6 +137,11 @@ class Journal:
             return None
 
     # --- what waits ---------------------------------------------------------------------------------------------------
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all files, parked ones included."""
+        return self._bytes + self.parked.nbytes
 
     def __len__(self) -> int:
         """How many writes wait."""
@@ -202,8 +207,8 @@ class Journal:
 
     # --- adding -------------------------------------------------------------------------------------------------------
 
-    async def append(self, intent: AnyIntent) -> None:
-        """Keep a write; on return it is on the disk.
+    async def append(self, intent: AnyIntent, *, parked: bool = False) -> None:
+        """Keep a write; on return it is on the disk. One that was `parked` takes the room that it has there.
 
         Raises:
             SpoolFull: nothing was kept.
@@ -211,7 +216,7 @@ class Journal:
         """
         self._number += 1
         frame = frames.encode(self._number, msgspec.json.encode(intent))
-        if self.nbytes + self._reserved + len(frame) > self.limit:
+        if not parked and self.nbytes + self._reserved + len(frame) > self.limit:
             raise SpoolFull(retry_after=5)
         waiting = _Waiting(intent, frame, asyncio.get_running_loop().create_future())
         self._reserved += len(frame)
@@ -244,7 +249,7 @@ class Journal:
             for waiting in group:
                 if not waiting.done.done():
                     waiting.done.set_result(None)
-        self.nbytes = self._segments.nbytes
+        self._bytes = self._segments.nbytes
 
     def _note(self, intent: AnyIntent, place: Place) -> None:
         if intent.receipt_id in self._places:
@@ -307,7 +312,7 @@ class Journal:
             return
         del self._pending[segment]
         await self._in_thread(lambda: self._segments.drop(segment))
-        self.nbytes = self._segments.nbytes
+        self._bytes = self._segments.nbytes
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

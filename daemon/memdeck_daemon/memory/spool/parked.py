@@ -42,19 +42,28 @@ class Parked:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.nbytes = 0
+        """What its files take, as `measure` found it and what was kept and removed since."""
         self._decoder = msgspec.json.Decoder(ParkedWrite)
 
     def keep(self, write: ParkedWrite) -> None:
         """Set a write aside; the same one again replaces the first."""
-        self._prepare()
-        write_atomically(self._path(write.intent.receipt_id), msgspec.json.encode(write), _PRIVATE)
-        durable.sync_folder(self.folder)
+        self._write(self._path(write.intent.receipt_id), msgspec.json.encode(write))
 
     def keep_damaged(self, segment: int, place: int, data: bytes) -> None:
         """Set bytes aside."""
-        self._prepare()
-        write_atomically(self.folder / f"{segment:010}-{place}{DAMAGED}", data, _PRIVATE)
+        self._write(self.folder / f"{segment:010}-{place}{DAMAGED}", data)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = _size(path)
+        write_atomically(path, data, _PRIVATE)
+        self.nbytes += len(data) - before
         durable.sync_folder(self.folder)
+
+    def measure(self) -> None:
+        """Look anew what the files take: people remove some."""
+        self.nbytes = sum(map(_size, self.folder.glob("*")))
 
     def writes(self) -> list[ParkedWrite]:
         """All writes, oldest first; a file that cannot be read is passed over and counted as damaged."""
@@ -75,13 +84,13 @@ class Parked:
 
     def damaged(self) -> list[DamagedPart]:
         """All that could not be read."""
-        return [
-            DamagedPart(path.name, path.stat().st_size) for path in sorted(self.folder.glob(f"*{DAMAGED}"))
-        ]
+        return [DamagedPart(path.name, _size(path)) for path in sorted(self.folder.glob(f"*{DAMAGED}"))]
 
     def remove(self, receipt_id: uuid.UUID) -> None:
         """A write has gone back into the spool."""
-        self._path(receipt_id).unlink(missing_ok=True)
+        path = self._path(receipt_id)
+        self.nbytes -= _size(path)
+        path.unlink(missing_ok=True)
 
     def names(self) -> set[uuid.UUID]:
         """The receipts of all parked writes."""
@@ -93,8 +102,12 @@ class Parked:
                 continue
         return found
 
-    def _prepare(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
     def _path(self, receipt_id: uuid.UUID) -> Path:
         return self.folder / f"{receipt_id}.json"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

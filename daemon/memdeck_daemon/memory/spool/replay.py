@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -52,6 +53,8 @@ class Replay:
     writer: Writer
     changer: Changer
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
+    _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while writes go aside or come back: one that is refused again at once must not be removed with its first file."""
 
     @property
     def _journal(self) -> Journal:
@@ -197,10 +200,9 @@ class Replay:
     async def _park(self, intent: AnyIntent, error: Exception) -> None:
         """Set a write aside, once it is certain that it is to blame and not the database."""
         await self._check_database()
-        reason = error.reason if isinstance(error, StatementRefused) else f"{type(error).__name__}: {error}"
-        now = self.spool.clock.now()
-        write = ParkedWrite(reason=reason, parked_at=now, intent=intent)
-        await self._journal.run(lambda: self._journal.parked.keep(write))
+        write = ParkedWrite(reason=_reason(error), parked_at=self.spool.clock.now(), intent=intent)
+        async with self._moving:
+            await self._journal.run(lambda: self._journal.parked.keep(write))
         await self.spool.recount()
         log.error(
             "a write was set aside: the database refuses it (%s)", type(error).__name__,
@@ -230,17 +232,28 @@ class Replay:
         """Put parked writes back into the spool; how many. One that waits has only just been parked: it stays so.
 
         Raises:
-            SpoolFull: there is no room for all of them; the rest stays parked.
+            SpoolFull: the disk takes no more; the rest stays parked.
         """
         parked = self._journal.parked
-        written = await self._journal.run(parked.writes)
-        found = [write for write in written if not self._journal.waits(write.intent.receipt_id)]
-        for write in found:
-            await self._journal.append(write.intent)
-            receipt_id = write.intent.receipt_id
-            await self._journal.run(lambda receipt_id=receipt_id: parked.remove(receipt_id))  # type: ignore[misc]
+        async with self._moving:
+            written = await self._journal.run(parked.writes)
+            found = [write for write in written if not self._journal.waits(write.intent.receipt_id)]
+            for write in found:
+                await self._journal.append(write.intent, parked=True)
+                await self._journal.run(partial(parked.remove, write.intent.receipt_id))
         await self.spool.recount()
         return len(found)
+
+
+def _reason(error: Exception) -> str:
+    """Why a write was refused, without what drivers quote: operators see it, and it may be anybody's text."""
+    if isinstance(error, StatementRefused):
+        return error.reason
+    driver = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
+    if isinstance(driver, asyncpg.PostgresError):
+        words = (type(driver).__name__, driver.sqlstate, driver.constraint_name)
+        return " ".join(word for word in words if word)
+    return f"{type(error).__name__}: {error}" if isinstance(error, MemdeckError) else type(error).__name__
 
 
 def _groups(intents: Sequence[AnyIntent]) -> Iterator[list[AnyIntent]]:

@@ -67,6 +67,11 @@ class Spool:
         """Whether it takes no more writes."""
         return self._full
 
+    @property
+    def parked_or_damaged(self) -> int:
+        """How much was set aside."""
+        return len(self.parked) + self.damaged
+
     async def open(self) -> None:
         """Read what is on the disk.
 
@@ -82,9 +87,12 @@ class Spool:
 
     async def recount(self) -> None:
         """Look at what is parked."""
-        parked = self.journal.parked
+        parked, before = self.journal.parked, self.journal.nbytes
+        await self.journal.run(parked.measure)
         self.parked, damaged = await self.journal.run(lambda: (parked.names(), parked.damaged()))
         self.damaged = len(damaged)
+        if self.journal.nbytes < before:
+            self.room_again()
 
     def _tidy(self) -> None:
         """A write that waits is not parked as well: a crash came between the two."""
@@ -154,8 +162,8 @@ class Spool:
         self.down, self.trouble = False, ""
 
     def room_again(self) -> None:
-        """A file was removed."""
-        if self._full and self.enabled:
+        """Files were removed."""
+        if self._full and self.journal.nbytes < self.journal.limit:
             self._tell(full=False)
 
     # --- looking ------------------------------------------------------------------------------------------------------
