@@ -24,7 +24,8 @@
     │   │   ├── StoreLost         store_unavailable
     │   │   ├── StoreReadOnly     store_unavailable
     │   │   ├── StoreBusy         store_busy
-    │   │   └── OutcomeUnknown    outcome_unknown
+    │   │   ├── OutcomeUnknown    outcome_unknown
+    │   │   └── PartlyDone        partly_done
     │   ├── SpoolFull             spool_full
     │   └── DiskFull              disk_full           507
     ├── DaemonUnreachable         daemon_unreachable  –    3   (client side)
@@ -193,6 +194,12 @@ class OutcomeUnknown(StoreUnavailable):
     """The database went away during the commit: whether this was stored is not known until it is back."""
 
     code = "outcome_unknown"
+
+
+class PartlyDone(StoreUnavailable):
+    """The database went away half-way: a part was done and stays so, the rest was not."""
+
+    code = "partly_done"
 
 
 class SpoolFull(Unavailable):

@@ -5,7 +5,8 @@ itself, so undoing twice leads back to where one was.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,7 +14,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from memdeck_common.clock import Clock, Identity
-from memdeck_common.errors import Conflict, EventNotFound, MemoryNotFound, UndoExpired
+from memdeck_common.errors import (
+    Conflict,
+    EventNotFound,
+    MemoryNotFound,
+    PartlyDone,
+    Unavailable,
+    UndoExpired,
+)
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory import intents
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
@@ -28,6 +36,11 @@ from memdeck_daemon.memory.sessions import store as traces
 from memdeck_daemon.memory.store import changes, counters, ledger, reads, rows, vectors
 
 EMBED_BATCH = 256
+DELETED = (
+    "The database went away half-way: at least {done:,} memories were deleted, the rest was not. Ask again for the rest; "
+    "POST /v1/events/{receipt}/undo brings back what was deleted."
+)
+BROUGHT_BACK = "The database went away half-way: at least {done:,} memories are back, the rest is not. Ask again for the rest."
 PART = 5_000
 """Memories that one transaction deletes or brings back at most; more would hold it open for seconds."""
 
@@ -119,7 +132,7 @@ class Changer:
         if begun and (told := await self._finished(intent)):
             return told
         while True:
-            async with self.generations.writing() as writing:
+            async with _part(intent, DELETED, total), self.generations.writing() as writing:
                 count, touched = await changes.delete(
                     writing.connection, where, branches, write, before=since, limit=PART
                 )
@@ -199,12 +212,12 @@ class Changer:
         entries = await self._undoable(intent.event_id, intent.caller)
         parts = [entries[start : start + PART] for start in range(0, len(entries), PART)] or [[]]
         for number, part in enumerate(parts, 1):
-            async with self.generations.writing() as writing:
+            async with _part(intent, BROUGHT_BACK, total), self.generations.writing() as writing:
                 count, touched = await self._bring_back(writing.connection, part, write)
-                total += count
                 if number == len(parts):
-                    await self._close_event(writing.connection, intent, total)
+                    await self._close_event(writing.connection, intent, total + count)
                 writing.touched(touched)
+            total += count
             self._committed(touched)
         return Receipt(write.receipt_id, "undo", intent.at, count=total)
 
@@ -261,6 +274,19 @@ class Changer:
         self.scopes.learn(touched)
         self.hot.changed(touched)
         self.wake()
+
+
+@asynccontextmanager
+async def _part(intent: Intent, sentence: str, done: int) -> AsyncIterator[None]:
+    """Around one part of a write of several: what went before stays, and who asked for it must know."""
+    try:
+        yield
+    except Unavailable as error:
+        if not done:
+            raise
+        receipt_id = str(intent.receipt_id)
+        said = sentence.format(done=done, receipt=receipt_id)
+        raise PartlyDone(said, count=done, receipt_id=receipt_id) from error
 
 
 def _write(intent: Intent) -> changes.Write:

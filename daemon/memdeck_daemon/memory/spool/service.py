@@ -16,6 +16,7 @@ from memdeck_common.errors import (
     Conflict,
     DiskFull,
     OutcomeUnknown,
+    PartlyDone,
     SpoolFull,
     StoreReadOnly,
     StoreUnavailable,
@@ -114,7 +115,7 @@ class Spool:
         """Keep a write on the disk; its receipt. `error` is that of a first attempt.
 
         Raises:
-            SpoolFull, OutcomeUnknown: it could not be kept; nothing was stored, or nobody knows.
+            SpoolFull, OutcomeUnknown, PartlyDone: it could not be kept; nothing was stored, or nobody knows, or a part was.
             StoreUnavailable: the spool is off; the first attempt's error.
             Conflict: another body waits under the same idempotency key.
         """
@@ -126,8 +127,8 @@ class Spool:
             await self.journal.append(intent)
         except SpoolFull:
             self._tell(full=True)
-            if isinstance(error, OutcomeUnknown):
-                raise error from None
+            if isinstance(error, OutcomeUnknown | PartlyDone):
+                raise error from None  # not "nothing was stored"
             raise
         if self._full:
             self._tell(full=False)
@@ -151,7 +152,8 @@ class Spool:
 
     def heard(self, error: Exception | None = None) -> None:
         """What the database said to a write; None: it took it."""
-        if error is None or isinstance(error, REFUSING):
+        cause = error.__cause__ if isinstance(error, PartlyDone) else error
+        if error is None or isinstance(cause, REFUSING):
             self.refuses(error is not None)
 
     def went_through(self) -> None:

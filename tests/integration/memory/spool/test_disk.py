@@ -3,14 +3,14 @@
 import asyncio
 import resource
 import signal
+import uuid
 from pathlib import Path
 
 import pytest
 
-from memdeck_common.errors import (
-    SpoolFull,
-)
+from memdeck_common.errors import PartlyDone, SpoolFull, StoreReadOnly
 from memdeck_common.settings import Memory as MemorySettings
+from memdeck_daemon.memory import changes
 from tests.integration.memory.driver import ADMIN, Memories
 from tests.integration.memory.spool.waiting import Open, desk, empty, final, texts
 from tests.support.cable import Cable
@@ -90,6 +90,69 @@ async def test_a_full_spool_refuses(start: Open, cable: Cable) -> None:
     await final(memories, taken)
     assert [True, False] == reports
     assert ["a" * 500] == await texts(memories)
+
+
+@pytest.mark.parametrize("room", [0, 1], ids=["off", "full"])
+async def test_what_is_half_done_is_not_said_to_be_nothing(
+    start: Open, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion in parts, and its undo, that the database refuses to go on with: how much was done, and what to do."""
+    monkeypatch.setattr(changes, "PART", 2)
+    memories = await start(settings=MemorySettings(spool_bytes=room))
+    await memories.add("one", "two", "three", "four", "five", user="alice")
+    await memories.rows(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '25006'; END $$"
+    )
+
+    async def refuse(what: str) -> None:
+        await memories.rows("DROP TRIGGER IF EXISTS refuse ON memory.receipts")
+        if what:
+            await memories.rows(
+                f"CREATE TRIGGER refuse BEFORE {what} ON memory.receipts FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+    await refuse("UPDATE")  # the first part makes the receipt, each later one counts in it
+    with pytest.raises(PartlyDone, match="at least 2 memories were deleted") as deleting:
+        await memories.delete_scope({"user_id": "alice"})
+    assert 3 == len(await memories.page({"user_id": "alice"}))
+    await refuse("INSERT")
+    with pytest.raises((SpoolFull, StoreReadOnly), match="nothing was stored"):
+        await memories.delete_scope({"user_id": "alice"})
+    await refuse("")
+    event = deleting.value.facts["receipt_id"]
+    assert 2 == deleting.value.facts["count"]
+    assert 2 == (await memories.service.undo_event(uuid.UUID(event), ADMIN)).count
+    everything = await memories.delete_scope({"user_id": "alice"})
+    await refuse("INSERT")  # the last part makes the receipt of an undo
+    with pytest.raises(PartlyDone, match="at least 4 memories are back"):
+        await memories.service.undo_event(everything.id, ADMIN)
+    assert 4 == len(await memories.page({"user_id": "alice"}))
+    await refuse("")
+    await memories.service.undo_event(everything.id, ADMIN)
+    assert 5 == len(await memories.page({"user_id": "alice"}))
+
+
+async def test_what_is_half_done_is_finished_from_the_disk(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest waits like any write, and counts to the same receipt."""
+    monkeypatch.setattr(changes, "PART", 2)
+    memories = await start(tasks=("writer",))
+    await memories.add("one", "two", "three", "four", "five", user="alice")
+    await memories.rows(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$"
+    )
+    await memories.rows(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON memory.receipts FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    told = await memories.delete_scope({"user_id": "alice"})
+    assert (True, "read-only") == (told.queued, memories.desk.spaces.modes.current)
+    await memories.rows("DROP TRIGGER refuse ON memory.receipts")
+    await memories.replay.drain()
+    assert [] == await texts(memories)
+    assert 5 == (await memories.service.receipt(told.id, ADMIN)).count
 
 
 async def test_many_writers_share_a_flush(memories: Memories, cable: Cable) -> None:
