@@ -5,6 +5,7 @@ written anew whenever the database says something else, and a key that is being 
 """
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Final
 
 import msgspec
 
+from memdeck_common.log import action
 from memdeck_daemon.api.access.store import KeyRow
 from memdeck_daemon.infra import durable
 from memdeck_daemon.infra.home import write_atomically
 
+log = logging.getLogger(__name__)
 _PRIVATE: Final = 0o600
 
 
@@ -25,6 +28,7 @@ class KeysOnDisk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._written: bytes | None = None
+        self._failing = False
 
     def read(self) -> list[KeyRow]:
         """The keys; none where there is no file, or none that can be read."""
@@ -51,10 +55,19 @@ class KeysOnDisk:
         try:
             write_atomically(self.path, content, _PRIVATE)
             durable.sync_folder(self.path.parent)
-        except OSError:
+        except OSError as error:
             # Better no key than one that was revoked.
             self.path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 durable.sync_folder(self.path.parent)
+            self._complain(error)
             return
-        self._written = content
+        self._written, self._failing = content, False
+
+    def _complain(self, error: OSError) -> None:
+        if not self._failing:  # it is tried again every few seconds
+            log.warning(
+                "the keys cannot be kept on the disk (%s): a start without the database will know none of them",
+                error.strerror, extra=action("keys_not_kept"),
+            )  # fmt: skip
+        self._failing = True

@@ -243,8 +243,11 @@ class Journal:
                 places = await self._in_thread(lambda: self._segments.append(encoded))
                 for waiting, place in zip(group, places, strict=True):
                     self._note(waiting.intent, place)
-        except OSError as error:
+        except BaseException as error:
+            # Whatever it was: nobody may wait for ever.
             _fail(group, error)
+            if not isinstance(error, Exception):
+                raise
         else:
             for waiting in group:
                 if not waiting.done.done():
@@ -329,18 +332,21 @@ class Journal:
         self._thread.shutdown()
 
 
-def _fail(group: Sequence[_Waiting], error: OSError) -> None:
+def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
+    expected = isinstance(error, OSError)
+    reason = error.strerror if isinstance(error, OSError) else type(error).__name__
     log.error(
-        "the spool cannot be written: %s", error.strerror, extra=action("spool_failed", writes=len(group))
-    )
+        "the spool cannot be written: %s", reason, exc_info=None if expected else error,
+        extra=action("spool_failed", writes=len(group)),
+    )  # fmt: skip
     for waiting in group:
         if waiting.done.done():
             continue
-        if isinstance(error, AppendUnsure):
-            said = f"The disk failed ({error.strerror}): whether this was kept is not known."
+        if isinstance(error, AppendUnsure) or not expected:
+            said = f"The disk failed ({reason}): whether this was kept is not known."
             waiting.done.set_exception(OutcomeUnknown(said, receipt_id=str(waiting.intent.receipt_id)))
         else:
-            said = f"The spool cannot be written ({error.strerror}): nothing was stored. Try again later."
+            said = f"The spool cannot be written ({reason}): nothing was stored. Try again later."
             waiting.done.set_exception(SpoolFull(said, retry_after=5))
 
 

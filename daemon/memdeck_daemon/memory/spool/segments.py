@@ -110,7 +110,7 @@ class Segments:
         try:
             _write(self._descriptor, b"".join(encoded))
             durable.sync(self._descriptor)
-        except OSError as error:
+        except BaseException as error:
             self._take_back(start, error)
             raise
         places = []
@@ -122,33 +122,35 @@ class Segments:
 
     def _add_file(self) -> None:
         self.seal()
-        number = self._last + 1
+        # Whatever fails below: a file that stays behind is in nobody's way.
+        self._last = number = self._last + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path(number), flags, 0o600)
         try:
             durable.sync_folder(self.folder)
-        except OSError:
+        except BaseException:
             os.close(descriptor)
             self._path(number).unlink()
             raise
-        self._last = self._active = number
+        self._active = number
         self._descriptor = descriptor
         self._sizes[number] = 0
 
-    def _take_back(self, size: int, error: OSError) -> None:
+    def _take_back(self, size: int, error: BaseException) -> None:
         try:
             os.ftruncate(self._descriptor, size)
             durable.sync(self._descriptor)
-        except OSError:
+        except OSError as failed:
             # The file keeps what nobody was promised; what follows goes to another one.
             self.seal()
-            raise AppendUnsure(error.errno, error.strerror) from error
+            first = error if isinstance(error, OSError) else failed
+            raise AppendUnsure(first.errno, first.strerror) from error
 
     def seal(self) -> None:
         """Append no more to the file that is appended to."""
         if self._active is not None:
-            os.close(self._descriptor)
-            self._active, self._descriptor = None, -1
+            descriptor, self._active, self._descriptor = self._descriptor, None, -1
+            os.close(descriptor)
 
     def first(self) -> tuple[int, list[frames.Frame]] | None:
         """The oldest file and its frames; it is sealed by that. None when there is none."""
