@@ -1,6 +1,7 @@
 """What a server costs its machine, read from /proc: CPU time and resident memory.
 
-Owns the question which processes belong to a daemon: itself, and apart from it the PostgreSQL that it started. Where
+Owns the question which processes belong to a daemon: itself with the search process that it may have started, and apart
+from it the PostgreSQL that it started. Where
 there is no /proc (macOS) or the process is another user's, there is no figure rather than a wrong one.
 """
 
@@ -67,9 +68,11 @@ def usage_of(pid: int, processes: dict[int, Process]) -> Usage | None:
     server = processes.get(pid)
     if server is None:
         return None
-    below = [process for process in _descendants(pid, processes) if process.name.startswith(DATABASE)]
+    below = list(_descendants(pid, processes))
+    databases = [process for process in below if process.name.startswith(DATABASE)]
+    own = server.own + sum(process.own for process in below if not process.name.startswith(DATABASE))
     # Time of a backend that ended has gone over to its postmaster.
-    return Usage(server.own, sum(process.own + process.ended for process in below) if below else None)
+    return Usage(own, sum(process.own + process.ended for process in databases) if databases else None)
 
 
 def _descendants(pid: int, processes: dict[int, Process]) -> Iterator[Process]:
@@ -83,6 +86,11 @@ def usage(pid: int | None) -> Usage | None:
     """CPU time of a running server; None where it cannot be known."""
     if pid is None or not PROC.is_dir():
         return None
+    found = usage_of(pid, _processes())
+    return replace(found, waited=_waited(pid)) if found else None
+
+
+def _processes() -> dict[int, Process]:
     ticks = os.sysconf("SC_CLK_TCK")
     processes: dict[int, Process] = {}
     for entry in PROC.iterdir():
@@ -92,8 +100,7 @@ def usage(pid: int | None) -> Usage | None:
             except OSError:
                 continue
             processes[process.pid] = process
-    found = usage_of(pid, processes)
-    return replace(found, waited=_waited(pid)) if found else None
+    return processes
 
 
 def _waited(pid: int) -> float:
@@ -102,6 +109,14 @@ def _waited(pid: int) -> float:
         return int((PROC / str(pid) / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
+
+
+def searcher_of(pid: int | None) -> int | None:
+    """The search process of a daemon, if it has one."""
+    if pid is None or not PROC.is_dir():
+        return None
+    below = _descendants(pid, _processes())
+    return next((process.pid for process in below if not process.name.startswith(DATABASE)), None)
 
 
 def resident_mb(pid: int | None) -> float | None:

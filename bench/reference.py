@@ -4,7 +4,6 @@ Owns three things: the exact nearest memories by cosine, the same search with an
 does what the daemon does for an answer but neither HTTP nor the database. Opens the files and changes nothing.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 
 from memdeck_daemon.memory import filters
 from memdeck_daemon.memory.embedding.queries import RemoteQuery
-from memdeck_daemon.memory.lexical.index import LexicalIndex
+from memdeck_daemon.memory.lexical.reader import LexicalReader
 from memdeck_daemon.memory.lexical.tokens import query_terms
 from memdeck_daemon.memory.model import Identifier, Identifiers
-from memdeck_daemon.memory.recall import questions
 from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.candidates import Wanted
-from memdeck_daemon.memory.recall.fusion import Asked, best, score
+from memdeck_daemon.memory.recall.ranking import asked_about, ranked_among
 from memdeck_daemon.memory.vectors import files
 from memdeck_daemon.memory.vectors.index import VectorIndex
 
@@ -36,7 +34,7 @@ class Reference:
     """One owner's index, opened beside its daemon."""
 
     vectors: VectorIndex
-    lexical: LexicalIndex
+    lexical: LexicalReader
     factor: float
     offset: float
 
@@ -50,7 +48,9 @@ class Reference:
             if one.owner == str(name) and one.space != 1
         )
         found = files.read(folder, lambda: False)
-        return cls(VectorIndex.of(folder, name, *found, now=0.0), LexicalIndex(indexes / "lexical"), *scale)
+        lexical = LexicalReader(indexes / "lexical")
+        lexical.refresh()
+        return cls(VectorIndex.of(folder, name, *found, now=0.0), lexical, *scale)
 
     def nearest(self, queries: NDArray[np.float16], count: int) -> list[set[int]]:
         """The rows of the nearest memories by cosine, each compared."""
@@ -70,45 +70,24 @@ class Reference:
         """What the index finds."""
         return set(self.vectors.nearest(query, count)[0].tolist())
 
-    async def answer(self, arms: BigOwners, text: str, query: NDArray[np.float16]) -> list[str]:
+    def answer(self, arms: BigOwners, text: str, query: NDArray[np.float16]) -> list[str]:
         """The ids of an answer, best first, as the daemon finds them."""
         where = filters.of_identifiers(Identifiers(user=self.vectors.owner.value))
         remote = RemoteQuery(self.vectors.space, query, self.factor, self.offset, complete=True)
         wanted = Wanted(
             where, (frozenset({self.vectors.owner}),), query_terms(text), NOWHERE, TOP, None, remote
         )
-        proposed = await arms.gather(self.vectors, wanted, plain=True)
-        named = questions.named_actors(text, proposed.block.actors)
-        asked = Asked(
-            terms=wanted.terms,
-            vector=NOWHERE,
-            today=None,
-            actor=proposed.block.actors[named[0]] if len(named) == 1 else 0,
-            date=questions.named_date(text),
-            wants_time=questions.asks_when(text),
-            total=proposed.total,
-            frequencies=proposed.frequencies,
-            primary=remote,
-        )
-        scores = score(proposed.block, asked)
-        rows = best(proposed.block, scores, asked, THRESHOLD, TOP, proposed.allowed)
-        return [str(memory_id) for _, memory_id in proposed.block.places(rows)]
+        proposed = arms.propose(self.vectors, wanted)
+        ranked = ranked_among(proposed, asked_about(text, wanted, proposed), THRESHOLD, TOP, explain=False)
+        return [str(memory_id) for memory_id in ranked.ids()]
 
     def arms(self, *, exact: bool) -> BigOwners:
         """The arms over these files; no filter is applied, so no database is asked."""
         return BigOwners(cast("Any", None), self.lexical, exact=exact)
 
-    async def bare(self, texts: list[str], queries: NDArray[np.float16], clients: int) -> float:
-        """Answers per second of the bare loop."""
-        arms, numbers = self.arms(exact=False), iter(range(len(texts)))
-
-        async def client() -> None:
-            for number in numbers:
-                await self.answer(arms, texts[number], queries[number])
-
-        began = time.perf_counter()
-        try:
-            await asyncio.gather(*(client() for _ in range(clients)))
-        finally:
-            arms.close()
+    def bare(self, texts: list[str], queries: NDArray[np.float16]) -> float:
+        """Answers per second of the bare loop, in one thread."""
+        arms, began = self.arms(exact=False), time.perf_counter()
+        for text, query in zip(texts, queries, strict=True):
+            self.answer(arms, text, query)
         return len(texts) / (time.perf_counter() - began)

@@ -25,7 +25,7 @@ from rich.console import Console
 from bench import bulk, loops, machine, stub
 from bench.daemon import NotReadyError, OwnDaemon
 from bench.loops import Answers
-from bench.processes import resident_mb, usage
+from bench.processes import resident_mb, searcher_of, usage
 from bench.reference import TOP, Reference
 from bench.scale_report import ScaleReport, SearchFigure, database_mb, figure, show
 from bench.synthetic import Synthetic
@@ -271,7 +271,7 @@ class Scale:
             f"cosines: best {self.report.top_cosine:.2f}, median {self.report.median_cosine:.2f}"
         )
         texts, vectors = self._questions(int(400 * self._given.seconds))
-        self.report.bare_rate = await reference.bare(texts, vectors, AGENTS)
+        self.report.bare_rate = await asyncio.to_thread(reference.bare, texts, vectors)
         self._say(f"bare loop: {self.report.bare_rate:,.0f} answers/s")
 
     def _reference(self) -> Reference:
@@ -284,10 +284,7 @@ class Scale:
     async def _fused(self, reference: Reference, texts: list[str], vectors: NDArray[np.float16]) -> float:
         """The daemon's answers against those of the same fusion with an exact dense arm."""
         arms = reference.arms(exact=True)
-        try:
-            wanted = [set(await reference.answer(arms, *one)) for one in zip(texts, vectors, strict=True)]
-        finally:
-            arms.close()
+        wanted = [set(reference.answer(arms, *one)) for one in zip(texts, vectors, strict=True)]
         given = []
         async with self._session() as session:
             for body in self._bodies(texts):
@@ -377,6 +374,7 @@ class Scale:
 
     def _memory(self) -> None:
         self.report.daemon_mb = resident_mb(self._own.pid)
+        self.report.searcher_mb = resident_mb(searcher_of(self._own.pid))
         self.report.database_mb = database_mb(self._own.pid)
 
 

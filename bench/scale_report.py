@@ -57,6 +57,7 @@ class ScaleReport(Struct, kw_only=True):
     bare_rate: float | None = None
     """Answers per second of a loop over the same arms in one process, without HTTP and database."""
     daemon_mb: float | None = None
+    searcher_mb: float | None = None
     """In RAM, mapped files included."""
     database_mb: float | None = None
     """Shared buffers and processes of the database in RAM, each page once."""
@@ -147,7 +148,7 @@ def show(found: ScaleReport, console: Console) -> None:
         f"ready again after {found.restart_seconds:.1f} s, at full speed after {found.full_speed_seconds:.1f} s"
     )
     console.print(
-        f"memory: daemon {_number(found.daemon_mb, 0)} MB (mapped files included), database {_number(found.database_mb, 0)} MB, "
+        f"memory: daemon {_number(found.daemon_mb, 0)} MB, search process {_number(found.searcher_mb, 0)} MB (mapped files included), database {_number(found.database_mb, 0)} MB, "
         f"index files {found.files_mb:.0f} MB"
     )
     if found.recall_dense is not None:

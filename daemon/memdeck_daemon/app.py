@@ -36,6 +36,7 @@ from memdeck_daemon.infra.resilience.modes import Modes
 from memdeck_daemon.infra.tasks import Tasks
 from memdeck_daemon.memory import wing
 from memdeck_daemon.memory.recall import fusion
+from memdeck_daemon.memory.searcher.client import Reachable
 from memdeck_daemon.operations.telemetry import caches, lag, probes
 from memdeck_daemon.operations.telemetry.service import Boot, Telemetry
 
@@ -122,6 +123,7 @@ async def running(
                 modes=modes,
                 instance=settings.instance,
                 vectors_folder=home.indexes / "vectors",
+                apart=Reachable(lambda: gateway.dsn, settings.database),
             )
         )
         guard.tell = lambda breaker: _told(breaker, modes, memory)

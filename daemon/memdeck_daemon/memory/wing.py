@@ -4,6 +4,7 @@ Owns the order in which its parts are built and the list of what runs beside the
 a database and takes the service.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ from memdeck_daemon.memory.recall.hotset import HotSet
 from memdeck_daemon.memory.recall.pace import Pace
 from memdeck_daemon.memory.recall.search import Recall
 from memdeck_daemon.memory.scopes import Scopes
+from memdeck_daemon.memory.searcher.client import Reachable, SearchProcess
+from memdeck_daemon.memory.searcher.engine import Engine
+from memdeck_daemon.memory.searcher.wire import Opening, PrimarySpace
 from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.budget import TokenCounter
 from memdeck_daemon.memory.sessions.service import SessionService
@@ -62,7 +66,8 @@ class Wing:
     generations: Generations
     writer: Writer
     projection: LexicalProjection
-    vectors: VectorIndexes
+    big: Engine | SearchProcess
+    """Searches in big owners, in this process or in one of their own."""
     projections: ProjectionsDesk
     desk: SpacesDesk
     filler: Filler
@@ -96,10 +101,12 @@ async def opened(
     shared: SharedCache | None = None,
     modes: Modes | None = None,
     vectors_folder: Path | None = None,
+    apart: Reachable | None = None,
 ) -> AsyncIterator[Wing]:
     """The wing over a database. `folder` holds the keyword index, `name` is its reader's name in the outbox.
 
-    `vectors_folder` holds the vector indexes of big owners, beside the keyword index if None. In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
+    `vectors_folder` holds the vector indexes of big owners, beside the keyword index if None; they are searched in a process
+    of their own, where it can be told how it reaches the database (`apart`), else in this one. In `spool_folder` writes wait while the database does not take them. `observe` is told the stages of searches and their
     seconds. `connect` and `checked` are those of `Generations`; `shared` keeps vectors of queries and windows of sessions
     for the other daemons of this `instance` too; `modes` hears what is slow, and whether the spool is full.
     """
@@ -128,14 +135,28 @@ async def opened(
         changer = Changer(
             database, generations, embedder, scopes, hot, clock, identity, settings.undo_hours, wake
         )
-        maker = Maker(database, vectors_folder or folder.with_name(f"{folder.name}-vectors"), clock)
-        stack.callback(maker.close)
+        kept_at = vectors_folder or folder.with_name(f"{folder.name}-vectors")
         room = settings.vector_bytes if settings.vector_bytes is not None else this_machine().memory // 4
-        vectors = VectorIndexes(database, spaces, maker, f"vectors of {name}", room, clock, current)
-        big = BigOwners(database, index)
-        stack.callback(big.close)
+        primary = partial(_primary, spaces)
+        big: Engine | SearchProcess
+        for_vectors: dict[str, Callable[[], Coroutine[Any, Any, None]]]
+        if apart is not None:
+
+            def opening() -> Opening:
+                return Opening(
+                    apart.dsn(), apart.settings, str(folder), str(kept_at), f"vectors of {name}", room, primary(), logging.getLogger().level
+                )  # fmt: skip
+
+            big = SearchProcess(opening, primary, clock)
+            for_vectors = {"search process": partial(big.run, kept_at)}
+        else:
+            maker = Maker(database, kept_at, clock)
+            stack.callback(maker.close)
+            vectors = VectorIndexes(database, primary, maker, f"vectors of {name}", room, clock)
+            big = Engine(vectors, BigOwners(database, index))
+            for_vectors = {"vector indexes": vectors.follow, "vector files": vectors.work}
         pace = Pace(modes)
-        recall = Recall(database, embedder, index, scopes, hot, clock, queries, pace, observe, vectors, big)
+        recall = Recall(database, embedder, index, scopes, hot, clock, queries, pace, observe, big, current)
         spool = await _spool(stack, spool_folder, settings.spool_bytes, clock, modes)
         replay = Replay(spool, database, writer, changer)
         writing = Writing(database, writer, changer, spool, clock, identity)
@@ -149,8 +170,7 @@ async def opened(
             "writer": writer.run,
             "spool": replay.run,
             "lexical projection": projection.run,
-            "vector indexes": vectors.follow,
-            "vector files": vectors.work,
+            **for_vectors,
             "spaces": spaces.run,
             "embedding": filler.run,
             "warming": warming.run,
@@ -162,14 +182,19 @@ async def opened(
             generations,
             writer,
             projection,
-            vectors,
-            ProjectionsDesk([projection, VectorProjection(vectors)]),
+            big,
+            ProjectionsDesk([projection, VectorProjection(big)]),
             desk,
             filler,
             SpoolDesk(replay, clock),
             Unverified(generations, spool.journal, modes),
             background,
         )
+
+
+def _primary(spaces: Spaces) -> PrimarySpace | None:
+    live = spaces.primary
+    return PrimarySpace(live.space.id, live.space.dimensions) if live is not None else None
 
 
 async def _spool(stack: AsyncExitStack, folder: Path, limit: int, clock: Clock, modes: Modes) -> Spool:

@@ -17,15 +17,26 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from bench.bulk import Loader
 from memdeck_common.clock import SystemClock
 from memdeck_common.paths import Home
 from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
 from memdeck_daemon.infra.postgres.migrations import migrate
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
-from tests.integration.memory.driver import MakeMemories, Memories, execute, fresh_name, opened
+from tests.integration.memory.driver import (
+    LIFE,
+    OTHER,
+    OWNER,
+    MakeMemories,
+    Memories,
+    execute,
+    fresh_name,
+    opened,
+)
 
 HERE = Path(__file__).parent
+SIZE = 24_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,6 +79,27 @@ def template(cluster: EmbeddedCluster) -> str:
 
     asyncio.run(make())
     return "template_wing"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def loaded(cluster: EmbeddedCluster, template: str) -> str:
+    """The name of a database with two owners of 12,000 memories in runs of ten, to be copied."""
+    name = f"{template}_loaded"
+    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+    connection = await asyncpg.connect(_address(cluster, name))
+    await connection.execute("SET session_replication_role = replica")
+    await Loader(connection, LIFE, [OWNER, OTHER], None, 10).load(SIZE, lambda _: None)
+    await connection.close()
+    return name
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def loaded_dsn(cluster: EmbeddedCluster, loaded: str) -> AsyncIterator[str]:
+    """The address of a copy of one's own."""
+    name = fresh_name("own")
+    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {loaded}")
+    yield _address(cluster, name)
+    await execute(cluster.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

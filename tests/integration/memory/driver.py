@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from bench.synthetic import Synthetic
 from memdeck_common.clock import Clock, SystemClock, SystemIdentity
 from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_common.settings import Embedding as EmbeddingSettings
@@ -40,6 +41,8 @@ from memdeck_daemon.memory.model import (
 )
 from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.searcher.client import Reachable, SearchProcess
+from memdeck_daemon.memory.searcher.engine import Engine
 from memdeck_daemon.memory.service import MemoryService
 from memdeck_daemon.memory.sessions.service import SessionService
 from memdeck_daemon.memory.spool.replay import Replay
@@ -47,6 +50,9 @@ from memdeck_daemon.memory.spool.service import Spool
 from tests.support.waiting import eventually
 
 EVERY_TASK = ("writer", "spool", "lexical projection", "spaces", "embedding", "purge")
+OWNER, OTHER = "bench_user_00001", "bench_user_00002"
+"""The owners of the loaded database, and what they remember."""
+LIFE = Synthetic(3, 256)
 ADMIN = Caller("admin", "key-admin", EVERYTHING)
 
 
@@ -67,8 +73,14 @@ class Memories:
     folder: Path
     desk: SpacesDesk
     replay: Replay
-    vectors: VectorIndexes
+    big: Engine | SearchProcess
     filler: Filler
+
+    @property
+    def vectors(self) -> VectorIndexes:
+        """The vector indexes, where they are in this process."""
+        assert isinstance(self.big, Engine), "they are in another process"
+        return self.big.vectors
 
     @property
     def spool(self) -> Spool:
@@ -176,8 +188,9 @@ async def opened(
     clock: Clock | None = None,
     embedding: EmbeddingSettings | None = None,
     spool: Path | None = None,
+    apart: bool = False,
 ) -> AsyncIterator[Memories]:
-    """The wing over a database, with some of its background tasks."""
+    """The wing over a database, with some of its background tasks. `apart`: big owners are searched in another process."""
     pool_settings = pool or DatabaseSettings(pool_min=1, pool_max=4)
     connections = await open_pool(dsn, pool_settings)
     clock = clock or SystemClock()
@@ -195,6 +208,7 @@ async def opened(
                 identity=SystemIdentity(clock),
                 observe=lambda _name, _seconds: None,
                 embedding=embedding,
+                apart=Reachable(lambda: dsn, pool_settings) if apart else None,
             ) as wing,
             Tasks(asyncio.Event()) as tasks,
         ):
@@ -211,7 +225,7 @@ async def opened(
                 folder,
                 wing.desk,
                 wing.spool.replay,
-                wing.vectors,
+                wing.big,
                 wing.filler,
             )
     finally:

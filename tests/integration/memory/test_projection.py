@@ -13,7 +13,8 @@ import pytest
 
 from memdeck_common.errors import ConfigurationError, StoreUnavailable
 from memdeck_common.settings import Database as DatabaseSettings
-from memdeck_daemon.memory.lexical.index import Changes, LexicalIndex, Watermark
+from memdeck_daemon.memory.lexical.index import Changes, LexicalIndex
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.lexical.tokens import terms
 from memdeck_daemon.memory.store import outbox
 from tests.integration.memory.driver import MakeMemories, Memories, caller
@@ -289,7 +290,8 @@ async def test_a_lost_database_is_waited_for(make_memories: MakeMemories, dsn: s
 CRASHING = """
 import sys, uuid
 from pathlib import Path
-from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex, Watermark
+from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.model import Identifier
 
 index = LexicalIndex(Path(sys.argv[1]))

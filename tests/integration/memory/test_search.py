@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from memdeck_common.errors import AdminRequired, BadRequest, Forbidden, NoScope
-from memdeck_daemon.memory.lexical.index import Changes, Entry, Watermark
+from memdeck_daemon.memory.lexical.index import Changes, Entry
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.lexical.tokens import terms
 from memdeck_daemon.memory.model import Identifier, NewMessage
 from tests.integration.memory.driver import MakeMemories, Memories, caller

@@ -5,55 +5,34 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import numpy as np
 import pytest
 import pytest_asyncio
 
-from bench.bulk import Loader
-from bench.synthetic import Synthetic
 from memdeck_common.errors import NotFound
 from memdeck_common.settings import Memory as MemorySettings
-from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
-from memdeck_daemon.memory.lexical.index import Changes, Watermark
+from memdeck_daemon.memory.lexical.index import Changes
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.projections.desk import ProjectionsDesk, VectorProjection
 from memdeck_daemon.memory.store import outbox
 from memdeck_daemon.memory.vectors.index import VectorIndex
-from tests.integration.memory.driver import MakeMemories, Memories, caller, execute
+from tests.integration.memory.driver import LIFE, OTHER, OWNER, MakeMemories, Memories, caller
 from tests.support.waiting import eventually
 
-OWNER, OTHER = "bench_user_00001", "bench_user_00002"
 BIG = Identifier("user", OWNER)
-SIZE = 24_000
 TASKS = ("writer", "vector indexes", "vector files")
-LIFE = Synthetic(3, 256)
 MINE = {"user_id": OWNER}
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def loaded(cluster: EmbeddedCluster, template: str) -> str:
-    """The name of a database with two owners of 12,000 memories in runs of ten, to be copied."""
-    name = f"{template}_loaded"
-    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
-    connection = await asyncpg.connect(cluster.dsn.replace("/memdeck?", f"/{name}?"))
-    await connection.execute("SET session_replication_role = replica")
-    await Loader(connection, LIFE, [OWNER, OTHER], None, 10).load(SIZE, lambda _: None)
-    await connection.close()
-    return name
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def dsn(cluster: EmbeddedCluster, loaded: str) -> AsyncIterator[str]:
+@pytest.fixture
+def dsn(loaded_dsn: str) -> str:
     """A copy of the test's own; `make_memories` opens it."""
-    name = f"own_{os.urandom(4).hex()}"
-    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {loaded}")
-    yield cluster.dsn.replace("/memdeck?", f"/{name}?")
-    await execute(cluster.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    return loaded_dsn
 
 
 Make = Callable[..., Awaitable[Memories]]
@@ -298,7 +277,8 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 import numpy as np
-from memdeck_daemon.memory.lexical.index import Changes, Watermark
+from memdeck_daemon.memory.lexical.index import Changes
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.store import outbox
 from memdeck_daemon.memory.vectors import files

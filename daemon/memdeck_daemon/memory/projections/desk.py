@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from memdeck_common.errors import NotFound
 from memdeck_common.wire import projections as wire
-from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.searcher.wire import VectorsLook
 
 STARTED: Final = (
     "{name} is being rebuilt; until that is done, searches that would need it say that they are degraded."
@@ -26,16 +26,27 @@ class Projection(Protocol):
         """Have it built anew in the background."""
 
 
+class Indexes(Protocol):
+    """The vector indexes of big owners, wherever they are."""
+
+    async def look(self) -> VectorsLook:
+        """What they hold and how far they are."""
+
+    def rebuild_soon(self) -> None:
+        """Have all of them made anew."""
+
+
 @dataclass(slots=True)
 class VectorProjection:
     """The vector indexes of big owners, all together."""
 
-    indexes: VectorIndexes
+    indexes: Indexes
     label: str = "vectors"
 
     async def shown(self) -> wire.Projection:
         """What they hold and how far they are."""
-        parts = self.indexes.status()
+        look = await self.indexes.look()
+        parts = look.parts
         busy = [part.state for part in parts if part.state not in SETTLED]
         holds, waiting = sum(part.memories for part in parts), sum(part.waiting for part in parts)
         return wire.Projection(
@@ -44,8 +55,8 @@ class VectorProjection:
             holds=holds,
             memories=holds + waiting,
             lag=waiting,
-            complete=self.indexes.settled,
-            rebuilds=self.indexes.rebuilds,
+            complete=look.settled,
+            rebuilds=look.rebuilds,
             lineage=None,
             vectors=parts,
         )

@@ -18,7 +18,8 @@ from memdeck_common.log import action
 from memdeck_common.wire.feed import Service, State
 from memdeck_common.wire.projections import ParkedMemory, Projection
 from memdeck_daemon.infra.postgres.database import Database
-from memdeck_daemon.memory.lexical.index import Changes, Entry, IndexBroken, LexicalIndex, Watermark
+from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex
+from memdeck_daemon.memory.lexical.reader import IndexBroken, Watermark
 from memdeck_daemon.memory.lexical.tokens import terms
 from memdeck_daemon.memory.recall.block import spoken
 from memdeck_daemon.memory.store import outbox

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -23,9 +23,9 @@ from memdeck_common.wire.projections import VectorStatus
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
-from memdeck_daemon.memory.embedding.spaces import Spaces
 from memdeck_daemon.memory.model import Identifier, Kind
 from memdeck_daemon.memory.recall.block import Line, is_short, prepare
+from memdeck_daemon.memory.searcher.wire import PrimarySpace, VectorsLook
 from memdeck_daemon.memory.store import big, blocks, outbox, queue
 from memdeck_daemon.memory.store import spaces as spaces_store
 from memdeck_daemon.memory.store.outbox import Position
@@ -75,13 +75,14 @@ class VectorIndexes:
     """The indexes of one database in this process."""
 
     database: Database
-    spaces: Spaces
+    primary: Callable[[], PrimarySpace | None]
+    """The space of the remote embedder, where searches use one."""
     maker: Maker
     name: str
     limit_bytes: int
     clock: Clock
-    current: Callable[[Sequence[Identifier]], tuple[int, ...] | None] = lambda _: None
-    """The lineage and the generations of names, where this process alone writes and knows them; None otherwise."""
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """Awaited before an index is used at first."""
     rebuilds: int = 0
     """How often one of them was made anew, or could not be, since the daemon started."""
     _indexes: dict[Key, VectorIndex] = field(default_factory=dict)
@@ -119,14 +120,15 @@ class VectorIndexes:
             self._states[key] = "waits"
             self._woken.set()
 
-    async def fresh(self, index: VectorIndex) -> bool:
+    async def fresh(self, index: VectorIndex, generation: int | None = None) -> bool:
         """Bring it up to what was committed before this call; False: that takes too long, do without it.
+
+        `generation`: the owner's, where the caller knows it; an index of that generation lacks nothing.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        stamp = self.current((index.owner,))
-        if stamp is not None and stamp[1] == index.generation:
+        if generation is not None and generation == index.generation:
             return True
         turn = self._turns.setdefault(_key(index), Turn())
         if turn.following is None:
@@ -134,7 +136,7 @@ class VectorIndexes:
         # Not cancelled: when one of several searches that wait gives up, the others still want it.
         following = turn.following
         done, _ = await asyncio.wait([following], timeout=PATIENCE)
-        return following.result() if done else False
+        return bool(done) and following.result()
 
     async def _next(self, turn: Turn, index: VectorIndex) -> bool:
         if turn.running is not None:
@@ -193,7 +195,8 @@ class VectorIndexes:
             await asyncio.sleep(LOOK)
 
     async def _kept(self, index: VectorIndex) -> None:
-        if index.space not in {LOCAL, self.spaces.searched}:
+        primary = self.primary()
+        if index.space not in {LOCAL, primary.id if primary else LOCAL}:
             await self._discard(index, "")
             return
         await self.fresh(index)
@@ -272,6 +275,10 @@ class VectorIndexes:
             log.info("a vector index is made: %s", error, extra=action("vector_index_missing", owner=key[0]))
         if index is None or index.dimensions != dimensions or not await self._apply(index):
             index = await self._made(key, owner, dimensions, lineage)
+        async with self.database.connection() as connection:
+            index.tail_after = await big.last(connection, owner, Position(*index.tail_after))
+        if self.prepare is not None:
+            await self.prepare()
         self._indexes[key] = index
         self._shrink(key)
 
@@ -291,10 +298,10 @@ class VectorIndexes:
     def _dimensions(self, space: int) -> int:
         if space == LOCAL:
             return DIMENSIONS
-        primary = self.spaces.primary
-        if primary is None or primary.space.id != space:
+        primary = self.primary()
+        if primary is None or primary.id != space:
             raise NotNow("the space is not searched any more")
-        return primary.space.dimensions
+        return primary.dimensions
 
     def _check_size(self, count: int, dimensions: int) -> None:
         if count < LEAST:
@@ -365,15 +372,9 @@ class VectorIndexes:
 
     # --- for people ---------------------------------------------------------------------------------------------------
 
-    @property
-    def settled(self) -> bool:
-        """Whether none of them is being made or waits for that."""
-        return not self._wanted
-
-    @property
-    def nbytes(self) -> int:
-        """What all of them occupy, mapped files in full."""
-        return sum(index.nbytes for index in self._indexes.values())
+    async def look(self) -> VectorsLook:
+        """All of it."""
+        return VectorsLook(self.status(), not self._wanted, self.rebuilds)
 
     def status(self) -> list[VectorStatus]:
         """Each index that there is or was asked for."""
@@ -393,4 +394,4 @@ class VectorIndexes:
 
 
 def _key(index: VectorIndex) -> Key:
-    return (str(index.owner), index.space)
+    return str(index.owner), index.space

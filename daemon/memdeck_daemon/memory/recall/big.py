@@ -1,26 +1,23 @@
 """Candidates in the memories of one big owner, from memory alone.
 
-Owns the arms of such a search and their thread: the dense arm in the owner's vector index, then the lexical arm in the
-keyword index, with one deadline. One thread, because under load each change of threads costs more than a second one gains.
-Rows, neighbours, terms and cosines of the candidates come from the index, so that the database is asked for the few memories
+Owns the arms of such a search: the dense arm in the owner's vector index, then the lexical arm in the keyword index, one
+after the other on the event loop, which serves nothing else (`memory/searcher`): a thread for either costs more in turns
+at Python's lock than it gains. Rows, neighbours, terms and cosines of the candidates come from the index, so that the database is asked for the few memories
 of the answer only. Memories that the keyword index has not committed yet are
 looked through word by word. A filter that looks at more than the name is applied by the database: to more proposals than
 usual first, and where too few of them pass, to all memories, of which those that match are then compared one by one.
 """
 
-import asyncio
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
-from memdeck_daemon.memory.lexical.index import IndexBroken, LexicalIndex, Watermark
+from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader, Watermark
 from memdeck_daemon.memory.lexical.tokens import key_of
 from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.candidates import (
@@ -38,16 +35,13 @@ from memdeck_daemon.memory.vectors.index import PROPOSALS, VectorIndex
 from memdeck_daemon.memory.vectors.rows import Ints, distinct, place_of
 
 Halves = NDArray[np.float16]
-T = TypeVar("T")
 
-DEADLINE: Final = 1.0
-"""Seconds that the arms may take; without them only what was written last is found, and the answer says so."""
 OVERSAMPLED: Final = 10
 """Times as many dense proposals when the database has to filter them."""
 MOST_MATCHING: Final = 20_000
 """Memories that match a filter and are compared one by one; with more of them, proposals should have been among them."""
-MOST_POSTINGS: Final = 50_000
-"""Occurrences that the keyword index walks through, about half a millisecond: where rarer words propose, a word that
+MOST_POSTINGS: Final = 20_000
+"""Occurrences that the keyword index walks through, a third of a ms at a million memories: where rarer words propose, one that
 stands in every tenth memory only scores."""
 EVERYTHING: Final = (0, 1, 2, 3)
 """All columns of the links."""
@@ -71,18 +65,14 @@ class Spoken:
     rows: Ints = field(default_factory=lambda: NOTHING)
     frequencies: dict[str, int] = field(default_factory=dict)
     """How often the terms occur in all of the owner's memories."""
-    whole: bool = False
+    position: Watermark | None = None
+    """What the keyword index had seen; None: it cannot be used."""
 
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """What both arms propose."""
-
-    rows: Ints
-    """Ascending."""
-    words: Spoken
-    cut: "Cut | None" = None
-    """The rows as a block, where no filter has to be applied before."""
+    def whole(self, vectors: VectorIndex) -> bool:
+        """Whether nothing is between what the keyword index has seen and what the vector index remembers as its tail."""
+        if self.position is None or not self.position.complete:
+            return False
+        return (self.position.xid, self.position.id) >= vectors.tail_after
 
 
 Cut = tuple[Block, NDArray[np.bool_]]
@@ -94,14 +84,9 @@ class BigOwners:
     """Searches in vector indexes."""
 
     database: Database
-    index: LexicalIndex
+    index: LexicalReader
     exact: bool = False
     """Compare every vector: what the figures of the index are measured against."""
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "arms"))
-
-    def close(self) -> None:
-        """Wait for what is under way."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def gather(self, vectors: VectorIndex, wanted: Wanted, *, plain: bool) -> Candidates:
         """What the arms propose. `plain`: the filter names the owner and nothing else.
@@ -109,43 +94,46 @@ class BigOwners:
         Raises:
             StoreUnavailable: a filter has to be applied and the database does not answer.
         """
-        limit, query, position = _limit(wanted), _query(wanted), self.index.position
-        rest = _tail(vectors, position, wanted.terms)
+        if plain:
+            return self.propose(vectors, wanted)
+        limit, query = _limit(wanted), _query(wanted)
+        _, words, rows = self._proposed(vectors, wanted, OVERSAMPLED, FILTERED)
+        rows = await self._filtered(vectors, wanted, rows, query, limit)
+        return self._candidates(vectors, words, _cut(vectors, rows, query))
+
+    def propose(self, vectors: VectorIndex, wanted: Wanted) -> Candidates:
+        """What the arms propose for a filter that names the owner and nothing else; a ms or two."""
+        near, words, rows = self._proposed(vectors, wanted, 1, 1)
+        return self._candidates(vectors, words, _cut(vectors, rows, _query(wanted), near))
+
+    def _proposed(
+        self, vectors: VectorIndex, wanted: Wanted, dense: int, lexical: int
+    ) -> tuple[Near, Spoken, Ints]:
+        """What each arm found, and all of it as rows, ascending; `dense` and `lexical`: so many times as many as usual."""
+        limit = _limit(wanted)
+        near = self._nearest(vectors, _query(wanted), limit * dense)
+        words = self._spoken(vectors, wanted, limit * lexical)
+        found = [near.rows, words.rows, _tail(vectors, words.position, wanted.terms)]
         if vectors.waiting and wanted.primary is not None:
-            rest = np.concatenate([rest, vectors.nearest_waiting(wanted.vector, limit)])
-        found = await self._timed(lambda: self._proposed(vectors, wanted, rest, plain=plain))
-        without = ("dense",) if found is None else ()
-        found = found or Proposed(distinct(rest), Spoken())
-        if not found.words.whole or position is None or not position.complete:
-            without = (*without, "lexical")
-        cut = found.cut
-        if cut is None:
-            rows = found.rows if plain else await self._filtered(vectors, wanted, found.rows, query, limit)
-            cut = _cut(vectors, rows, query)
-        return Candidates(*cut, vectors.rows.live, found.words.frequencies, without)
+            found.append(vectors.nearest_waiting(wanted.vector, limit))
+        return near, words, distinct(np.concatenate(found))
 
-    async def _timed(self, work: Callable[[], T]) -> T | None:
-        """The work, done in the thread; None where that takes too long."""
-        try:
-            async with asyncio.timeout(None if self.exact else DEADLINE):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except TimeoutError:
-            return None
-
-    def _proposed(self, vectors: VectorIndex, wanted: Wanted, rest: Ints, *, plain: bool) -> Proposed:
-        query = _query(wanted)
-        near = self._nearest(vectors, query, _limit(wanted) * (1 if plain else OVERSAMPLED))
-        words = self._spoken(vectors, wanted, plain=plain)
-        rows = distinct(np.concatenate([near.rows, words.rows, rest]))
-        return Proposed(rows, words, _cut(vectors, rows, query, near) if plain else None)
+    @staticmethod
+    def _candidates(vectors: VectorIndex, words: Spoken, cut: Cut) -> Candidates:
+        without = () if words.whole(vectors) else ("lexical",)
+        return Candidates(*cut, vectors.rows.live, words.frequencies, without)
 
     def _nearest(self, vectors: VectorIndex, query: Halves, limit: int) -> Near:
         if self.exact:
             return Near(*vectors.nearest_among(None, query, limit))
         return Near(*vectors.nearest(query, limit, max(2 * limit, PROPOSALS)))
 
-    def _spoken(self, vectors: VectorIndex, wanted: Wanted, *, plain: bool) -> Spoken:
-        limit = _limit(wanted) * (1 if plain else FILTERED)
+    def _spoken(self, vectors: VectorIndex, wanted: Wanted, limit: int) -> Spoken:
+        position = (
+            self.index.position
+        )  # before searching: what is committed meanwhile is then in the tail as well
+        if position is None:
+            return Spoken()
         try:
             weights = self.index.weights(vectors.owner, wanted.terms, vectors.rows.live)
             proposing = weights if self.exact else weights.rarest(MOST_POSTINGS)
@@ -153,7 +141,7 @@ class BigOwners:
         except IndexBroken:
             return Spoken()
         frequencies = {term: SPREAD * count for term, count in weights.frequencies.items()}
-        return Spoken(vectors.rows.rows_of(high, low), frequencies, whole=True)
+        return Spoken(vectors.rows.rows_of(high, low), frequencies, position)
 
     async def _filtered(
         self, vectors: VectorIndex, wanted: Wanted, candidates: Ints, query: Halves, limit: int
@@ -169,9 +157,9 @@ class BigOwners:
         if len(matching) > MOST_MATCHING:
             return kept
         rows = _rows_of(vectors, matching)
-        near = await self._timed(lambda: vectors.nearest_among(rows, query, limit)[0])
+        near = vectors.nearest_among(rows, query, limit)[0]
         waiting = rows[~vectors.rows.records(rows)["present"]]
-        return distinct(np.concatenate([kept, NOTHING if near is None else near, waiting]))
+        return distinct(np.concatenate([kept, near, waiting]))
 
     async def _passing(self, connection: Any, wanted: Wanted, **which: Any) -> list[uuid.UUID]:
         return await big.passing(connection, wanted.where, wanted.branches, today=wanted.today, **which)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from memdeck_daemon.memory.embedding.queries import RemoteQuery
 from memdeck_daemon.memory.filters import Filter, names_only
-from memdeck_daemon.memory.lexical.index import IndexBroken, LexicalIndex
+from memdeck_daemon.memory.lexical.index import LexicalIndex
+from memdeck_daemon.memory.lexical.reader import IndexBroken
 from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.recall.block import Block, fill
 from memdeck_daemon.memory.recall.primary import PrimaryVectors

@@ -6,34 +6,34 @@ over the candidates that the database proposes. The formula is the same.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memdeck_common.clock import Clock
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory import filter_codec
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
 from memdeck_daemon.memory.embedding.local import LocalEmbedder
 from memdeck_daemon.memory.embedding.queries import Queries, RemoteQuery
 from memdeck_daemon.memory.filters import Filter, names_only
 from memdeck_daemon.memory.lexical.index import LexicalIndex
 from memdeck_daemon.memory.lexical.tokens import query_terms, stop_words
-from memdeck_daemon.memory.model import Found, Hit, Identifier, Memory, Stage
-from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.model import Found, Identifier, Memory, Stage
 from memdeck_daemon.memory.recall import candidates, questions
-from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.block import Block
-from memdeck_daemon.memory.recall.fusion import Asked, Scores, best, score
+from memdeck_daemon.memory.recall.fusion import Asked, best, score
 from memdeck_daemon.memory.recall.hotset import MOST_ROWS, HotBlock, HotSet
 from memdeck_daemon.memory.recall.pace import Pace
+from memdeck_daemon.memory.recall.ranking import Ranked, asked_about, ranked_among
 from memdeck_daemon.memory.scopes import Scopes
+from memdeck_daemon.memory.searcher.wire import Answered, Asking
 from memdeck_daemon.memory.store import blocks, reads
-from memdeck_daemon.memory.vectors.index import VectorIndex
 
 LONGEST_QUERY: Final = 2_000
 """Characters of a query that are looked at; what an agent pastes behind that says nothing new."""
@@ -75,37 +75,21 @@ class Stopwatch:
         """Time what happens inside."""
         started = self.clock.monotonic()
         yield
-        ended = self.clock.monotonic()
-        self.stages.append(Stage(name, (started - self.begun) * 1e3, (ended - started) * 1e3, parallel))
+        self.took(name, started, self.clock.monotonic() - started, parallel=parallel)
+
+    def took(self, name: str, started: float, seconds: float, *, parallel: bool = False) -> None:
+        """Note what was timed elsewhere."""
+        self.stages.append(Stage(name, (started - self.begun) * 1e3, seconds * 1e3, parallel))
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A search's result before and after the whole memories were read."""
+class BigSearch(Protocol):
+    """Searches in the memories of big owners, in this process or in one of their own."""
 
-    scores: Scores
-    rows: list[int]
-    places: list[tuple[str, uuid.UUID]]
-    """Owner and id of the memories to read, best first."""
+    def known(self, owner: Identifier, space: int) -> tuple[int, int] | None:
+        """How many memories the owner's index holds, as far as is known, and how many of them wait for their vector."""
 
-    @classmethod
-    def of(cls, block: Block, scores: Scores, rows: list[int]) -> "Ranked":
-        """The best rows of a block."""
-        return cls(scores, rows, block.places(rows))
-
-    def ids(self) -> list[uuid.UUID]:
-        """The memories to read, best first."""
-        return [memory_id for _, memory_id in self.places]
-
-    def hits(self, memories: dict[uuid.UUID, Memory], *, explain: bool) -> tuple[Hit, ...]:
-        """The hits, best first; what is gone meanwhile is left out."""
-        scores = self.scores
-        columns = (values[self.rows].tolist() for values in (scores.total, scores.cosine, scores.keyword))
-        return tuple(
-            Hit(memories[one], total, cosine, keyword, scores.parts(row) if explain else ())
-            for one, row, total, cosine, keyword in zip(self.ids(), self.rows, *columns, strict=True)
-            if one in memories
-        )
+    async def answer(self, asking: Asking) -> Answered:
+        """What is found; of state `none` where no index can be used; StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +106,9 @@ class Recall:
     pace: Pace
     observe: Callable[[str, float], None] = lambda _name, _seconds: None
     """Told the seconds of the stages that are shown as operations of their own."""
-    vectors: VectorIndexes | None = None
-    """The vector indexes of big owners."""
-    big: BigOwners | None = None
-    """Searches in them."""
+    big: BigSearch | None = None
+    current: Callable[[Sequence[Identifier]], tuple[int, ...] | None] = lambda _: None
+    """The lineage and the generations of names, where this process alone writes and knows them; None otherwise."""
     most_exact: int = candidates.MOST_EXACT
     """As `candidates.gather` takes it."""
 
@@ -156,25 +139,17 @@ class Recall:
                 hot = await self.hot.get(owner)
         if hot is not None:
             return await self._among_all(question, owner, hot, watch)
-        with watch.stage("vector index"):
-            index = await self._indexed(question, owner)
-        if index is not None:
-            return await self._among_big(question, index, watch)
+        if (
+            self.big is not None
+            and (found := await self._among_big(self.big, question, owner, watch)) is not None
+        ):
+            return found
         return await self._among_candidates(question, watch)
 
     def _is_big(self, question: Question, owner: Identifier) -> bool:
         """Whether it is known without a question to the database that the owner has too many memories for a hot block."""
-        index = None
-        if self.vectors is not None:
-            index = self.vectors.known(owner, question.remote.space if question.remote else LOCAL)
-        return index is not None and index.rows.live > MOST_ROWS
-
-    async def _indexed(self, question: Question, owner: Identifier) -> VectorIndex | None:
-        """The owner's vector index, up to date; None: there is none yet, or it is too far behind."""
-        if self.vectors is None or self.big is None:
-            return None
-        index = self.vectors.of(owner, question.remote.space if question.remote else LOCAL)
-        return index if index is not None and await self.vectors.fresh(index) else None
+        known = self.big.known(owner, _space(question)) if self.big is not None else None
+        return known is not None and known[0] > MOST_ROWS
 
     async def _embedded(self, question: Question) -> Question:
         """With its vector in the primary space, if that can be had in time."""
@@ -219,10 +194,9 @@ class Recall:
         with watch.stage("score"):
             scores = score(block, asked)
             recent = np.pad(recent, (0, len(block) - len(recent)))
-            ranked = Ranked.of(
-                block, scores, best(block, scores, asked, question.threshold, question.top_k, recent)
-            )
-        if not ranked.rows:
+            rows = best(block, scores, asked, question.threshold, question.top_k, recent)
+            ranked = Ranked.of(block, scores, rows, explain=question.explain)
+        if not ranked.places:
             return None
         return self._found(question, ranked, kept, len(block), (HISTORY,), watch)
 
@@ -237,7 +211,7 @@ class Recall:
             if allowed is not None and len(allowed) < len(block):
                 allowed = np.pad(allowed, (0, len(block) - len(allowed)))
             rows = best(block, scores, asked, question.threshold, question.top_k, allowed)
-        return Ranked.of(block, scores, rows)
+        return Ranked.of(block, scores, rows, explain=question.explain)
 
     async def _allowed(self, question: Question, block: Block) -> NDArray[np.bool_] | None:
         """Which rows match the filter; None: all, because it names nothing but the owner."""
@@ -265,21 +239,48 @@ class Recall:
             primary=question.remote,
         )
 
-    async def _among_big(self, question: Question, index: VectorIndex, watch: Stopwatch) -> Found:
-        """Score what the arms propose from memory; the database is asked for the answer's memories alone."""
-        if self.big is None:
-            raise TypeError
-        plain = _names_owner_only(question)
-        with watch.stage("embed query"):
-            asked = await self._asked(question, {}, needed=question.remote is None or bool(index.waiting))
-        with watch.stage("candidates"):
-            proposed = await self.big.gather(index, _wanted(question, asked), plain=plain)
-        with watch.stage("score"):
-            ranked = self._among(question, asked, proposed)
+    async def _among_big(
+        self, big: BigSearch, question: Question, owner: Identifier, watch: Stopwatch
+    ) -> Found | None:
+        """What an index finds, in memory; the database is asked for the answer's memories alone. None: there is none."""
+        known = big.known(owner, _space(question))
+        answered = None
+        if question.remote is not None and (known is None or not known[1]):
+            answered = await self._searched(big, question, owner, NOWHERE, watch)
+        if answered is None or answered.state == "local":
+            with watch.stage("embed query"):
+                local = (await self._asked(question, {})).vector
+            answered = await self._searched(big, question, owner, local, watch)
+        if answered.state != "found":
+            return None
+        ids = [uuid.UUID(bytes=answered.ids[start : start + 16]) for start in range(0, len(answered.ids), 16)]
+        name = str(owner)
+        ranked = Ranked(
+            [(name, one) for one in ids], answered.totals, answered.cosines, answered.keywords, answered.parts
+        )
         with watch.stage("hydrate"):
             async with self.database.connection() as connection:
                 memories = await reads.many(connection, ranked.places)
-        return self._found(question, ranked, memories, proposed.total, proposed.degraded, watch)
+        return self._found(question, ranked, memories, answered.total, answered.without, watch)
+
+    async def _searched(
+        self,
+        big: BigSearch,
+        question: Question,
+        owner: Identifier,
+        local: NDArray[np.float32],
+        watch: Stopwatch,
+    ) -> Answered:
+        stamp = self.current((owner,))
+        asking = _asking(question, owner, local, stamp[1] if stamp is not None else None)
+        begun = self.clock.monotonic()
+        answered = await big.answer(asking)
+        found = answered.state == "found"
+        watch.took("vector index" if found else "no vector index", begun, self.clock.monotonic() - begun)
+        if found:
+            watch.took("candidates", begun, answered.candidates_ms / 1e3)
+            watch.took("score", begun + answered.candidates_ms / 1e3, answered.score_ms / 1e3)
+        return answered
 
     async def _among_candidates(self, question: Question, watch: Stopwatch) -> Found:
         """Score what the arms propose."""
@@ -294,22 +295,16 @@ class Recall:
                 proposed = await candidates.gather(connection, self.index, wanted, totals, most)
             self.pace.note(watch.stages[-1].milliseconds / 1e3)
             with watch.stage("score"):
-                ranked = self._among(question, asked, proposed)
+                ranked = ranked_among(
+                    proposed,
+                    asked_about(question.query, wanted, proposed),
+                    question.threshold,
+                    question.top_k,
+                    explain=question.explain,
+                )
             with watch.stage("hydrate"):
                 memories = await reads.many(connection, ranked.places)
         return self._found(question, ranked, memories, proposed.total, proposed.degraded, watch)
-
-    def _among(self, question: Question, asked: Asked, proposed: candidates.Candidates) -> Ranked:
-        named = questions.named_actors(question.query, proposed.block.actors)
-        asked = replace(
-            asked,
-            actor=proposed.block.actors[named[0]] if len(named) == 1 else 0,
-            total=proposed.total,
-            frequencies=proposed.frequencies,
-        )
-        scores = score(proposed.block, asked)
-        rows = best(proposed.block, scores, asked, question.threshold, question.top_k, proposed.allowed)
-        return Ranked.of(proposed.block, scores, rows)
 
     def _found(
         self,
@@ -320,7 +315,7 @@ class Recall:
         degraded: tuple[str, ...],
         watch: Stopwatch,
     ) -> Found:
-        hits = ranked.hits(memories, explain=question.explain)
+        hits = ranked.hits(memories)
         return Found(hits, total, (*question.degraded, *degraded), tuple(watch.stages), question.threshold)
 
 
@@ -329,6 +324,34 @@ def _wanted(question: Question, asked: Asked) -> candidates.Wanted:
         question.where, question.branches, list(asked.terms), asked.vector, question.top_k, question.today,
         question.remote,
     )  # fmt: skip
+
+
+def _space(question: Question) -> int:
+    """The space in which the question is searched."""
+    return question.remote.space if question.remote else LOCAL
+
+
+def _asking(
+    question: Question, owner: Identifier, local: NDArray[np.float32], generation: int | None
+) -> Asking:
+    remote = question.remote
+    return Asking(
+        kind=owner.kind,
+        value=owner.value,
+        space=_space(question),
+        query=question.query,
+        top_k=question.top_k,
+        threshold=question.threshold,
+        today=question.today.toordinal() if question.today else None,
+        explain=question.explain,
+        generation=generation,
+        local=local.tobytes(),
+        primary=remote.vector.tobytes() if remote else b"",
+        factor=remote.factor if remote else 1.0,
+        offset=remote.offset if remote else 0.0,
+        complete=remote is None or remote.complete,
+        filter=None if _names_owner_only(question) else filter_codec.plain(question.where),
+    )
 
 
 def _sole_owner(branches: reads.Branches) -> Identifier | None:

@@ -31,6 +31,11 @@ FROM memory.lineage l LEFT JOIN LATERAL (
 ) AS found ON true
 """
 
+LAST: Final = """
+SELECT o.xid::text::bigint AS xid, o.id FROM memory.outbox o
+WHERE o.owner = $1 AND (o.xid, o.id) <= ($2::bigint::text::xid8, $3::bigint) ORDER BY o.xid DESC, o.id DESC LIMIT 1
+"""
+
 # The vectors as bytes: decoding them here would hold the loop up; a thread does it for a whole page.
 PAGE: Final = """
 SELECT m.id, m.text, m.actor_id, m.run_id, m.arrival, m.created_at, m.expiration_date, halfvec_send(v.embedding) AS vector
@@ -120,6 +125,12 @@ async def owned(connection: Any, owner: Identifier) -> int:
             owner.kind, owner.value,
         )
     )  # fmt: skip
+
+
+async def last(connection: Any, owner: Identifier, upto: Position) -> tuple[int, int]:
+    """The last entry of the outbox about an owner's memories that is not behind a place; (0, 0) where there is none."""
+    row = await connection.fetchrow(LAST, str(owner), upto.xid, upto.id)
+    return (row["xid"], row["id"]) if row else (0, 0)
 
 
 async def passing(

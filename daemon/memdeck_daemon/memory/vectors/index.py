@@ -141,6 +141,8 @@ class VectorIndex:
     """Entries of the outbox behind `place` that are in the rows already."""
     tail: deque[tuple[int, int, int]] = field(default_factory=deque)
     """Transaction and number of an entry, and the row that came of it, ascending: what the lexical index may lack."""
+    tail_after: tuple[int, int] = (0, 0)
+    """The tail holds all entries behind this one."""
     marks: deque[Mark] = field(default_factory=deque)
     _local: dict[int, Floats] = field(default_factory=dict)
     """Local vectors of the rows that wait."""
@@ -160,6 +162,7 @@ class VectorIndex:
 
     def __post_init__(self) -> None:
         """Nothing is behind the sealed rows yet."""
+        self.tail_after = (self.place.xid, self.place.id)
         self.marks.append(Mark(len(self.rows), self.place))
 
     @property

@@ -33,6 +33,8 @@ GATHERED: Final = 20_000
 """Codes up to which it is quicker to copy them together than to scan their lists one by one."""
 MOST_SCANNED: Final = 100_000
 """Codes that a search scans at most, about 2 ms."""
+SPARE: Final = 4
+"""Lists that are looked at where few are nearly as near as the nearest, as a multiple of what it takes on average."""
 TOGETHER: Final = 4_096
 """Rows that are compared with the centroids together."""
 FIRST: Final = 8
@@ -88,16 +90,34 @@ class Lists:
 
     def nearest(self, point: Floats, count: int) -> Ints:
         """About the `count` nearest rows to a projected vector, shape (width,), in no order."""
-        near = self.centroids @ point
-        lists = np.argsort(-near)
-        sizes = (self.starts[1:] - self.starts[:-1]).take(lists)
+        lists = self._near(point)
+        sizes = self.starts.take(lists + 1) - self.starts.take(lists)
         ends = np.cumsum(sizes)
-        nearly = np.count_nonzero(near >= NEARLY * near.max()) if near.max() > 0 else len(near)
-        least, most = np.searchsorted(ends, (LEAST_SCANNED, MOST_SCANNED))
-        enough = int(min(max(nearly, least + 1), most + 1))
-        lists, sizes, ends = lists[:enough], sizes[:enough], ends[:enough]
         scores, places = self._scanned(point, lists, sizes, ends)
         return self.rows[places[_best(scores, count)]].astype(np.int64)
+
+    def _near(self, point: Floats) -> Ints:
+        """The lists to be scanned, nearest first: those nearly as near as the nearest, no fewer and no more than the limits."""
+        near = self.centroids @ point
+        nearest = near.max()
+        nearly = np.flatnonzero(near >= NEARLY * nearest) if nearest > 0 else np.arange(len(near))
+        held = self._held(nearly)
+        if held < LEAST_SCANNED:
+            # A few more than it takes, found without sorting all; where lists are of very different sizes, all.
+            count = SPARE * (1 + LEAST_SCANNED * len(near) // max(1, len(self.rows)))
+            nearly = np.argpartition(-near, count)[:count] if count < len(near) else np.arange(len(near))
+            if self._held(nearly) < LEAST_SCANNED:
+                nearly = np.arange(len(near))
+        lists = nearly[np.argsort(-near.take(nearly))]
+        if LEAST_SCANNED <= held <= MOST_SCANNED:
+            return lists
+        ends = np.cumsum(self.starts.take(lists + 1) - self.starts.take(lists))
+        limit = LEAST_SCANNED if held < LEAST_SCANNED else MOST_SCANNED
+        return lists[: int(np.searchsorted(ends, limit)) + 1]
+
+    def _held(self, lists: Ints) -> int:
+        """How many rows are in some lists."""
+        return int((self.starts.take(lists + 1) - self.starts.take(lists)).sum())
 
     def _scanned(self, point: Floats, lists: Ints, sizes: Ints, ends: Ints) -> tuple[Floats, Ints]:
         """The inner products of all codes in some lists, and where these stand."""

@@ -1,0 +1,122 @@
+"""The search in a big owner's memories: arms, score, the best.
+
+Owns the order of these steps, all in memory. Runs in the search process, and in the daemon's own where there is none.
+Refuses to read memories: the daemon hydrates what was found, and finds out what is gone.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memdeck_daemon.memory import filter_codec, filters
+from memdeck_daemon.memory.embedding.queries import RemoteQuery
+from memdeck_daemon.memory.lexical.tokens import query_terms
+from memdeck_daemon.memory.model import Identifier
+from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.recall.big import BigOwners
+from memdeck_daemon.memory.recall.candidates import Candidates, Wanted
+from memdeck_daemon.memory.recall.ranking import asked_about, ranked_among
+from memdeck_daemon.memory.searcher.wire import Answered, Asking, VectorsLook
+from memdeck_daemon.memory.vectors.index import VectorIndex
+
+NOTHING: Final[filters.Filter] = filters.All(())
+"""In place of a filter that need not be applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Searches in the vector indexes of this process."""
+
+    vectors: VectorIndexes
+    arms: BigOwners
+
+    def known(self, owner: Identifier, space: int) -> tuple[int, int] | None:
+        """How many memories the owner's index holds, and how many of them wait for their vector; None: there is none."""
+        index = self.vectors.known(owner, space)
+        return (index.rows.live, len(index.waiting)) if index is not None else None
+
+    async def look(self) -> VectorsLook:
+        """What the indexes hold and how far they are."""
+        return await self.vectors.look()
+
+    def rebuild_soon(self) -> None:
+        """Have all of them made anew; they serve until then."""
+        self.vectors.rebuild_soon()
+
+    def at_once(self, asking: Asking) -> Answered | None:
+        """The answer, if it takes nothing but memory; else None."""
+        index = self.vectors.of(Identifier(asking.kind, asking.value), asking.space)
+        if index is None:
+            return Answered(asking.number, "none")
+        if asking.filter is not None or asking.generation is None or asking.generation != index.generation:
+            return None
+        if _lacks_local(asking, index):
+            return Answered(asking.number, "local")
+        begun, wanted = perf_counter(), _wanted(asking)
+        return _answered(asking, wanted, index, self.arms.propose(index, wanted), begun)
+
+    async def answer(self, asking: Asking) -> Answered:
+        """The answer; of state `none` where no index can be used, up to what was committed before this call.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if (found := self.at_once(asking)) is not None:
+            return found
+        index = self.vectors.of(Identifier(asking.kind, asking.value), asking.space)
+        if index is None or not await self.vectors.fresh(index, asking.generation):
+            return Answered(asking.number, "none")
+        if _lacks_local(asking, index):
+            return Answered(asking.number, "local")
+        begun, wanted = perf_counter(), _wanted(asking)
+        proposed = await self.arms.gather(index, wanted, plain=asking.filter is None)
+        return _answered(asking, wanted, index, proposed, begun)
+
+
+def _lacks_local(asking: Asking, index: VectorIndex) -> bool:
+    return not asking.local and (not asking.primary or bool(index.waiting))
+
+
+def _wanted(asking: Asking) -> Wanted:
+    where = NOTHING if asking.filter is None else filter_codec.read(asking.filter)
+    return Wanted(
+        where,
+        filters.branches(where) if asking.filter is not None else (),
+        query_terms(asking.query),
+        np.frombuffer(asking.local, np.float32),
+        asking.top_k,
+        date.fromordinal(asking.today) if asking.today else None,
+        _primary(asking),
+    )
+
+
+def _primary(asking: Asking) -> RemoteQuery | None:
+    if not asking.primary:
+        return None
+    vector: NDArray[np.float16] = np.frombuffer(asking.primary, np.float16)
+    return RemoteQuery(asking.space, vector, asking.factor, asking.offset, asking.complete)
+
+
+def _answered(
+    asking: Asking, wanted: Wanted, index: VectorIndex, proposed: Candidates, begun: float
+) -> Answered:
+    scoring = perf_counter()
+    asked = asked_about(asking.query, wanted, proposed)
+    ranked = ranked_among(proposed, asked, asking.threshold, asking.top_k, explain=asking.explain)
+    return Answered(
+        number=asking.number,
+        ids=b"".join(memory_id.bytes for _, memory_id in ranked.places),
+        totals=ranked.totals,
+        cosines=ranked.cosines,
+        keywords=ranked.keywords,
+        parts=ranked.parts,
+        total=proposed.total,
+        waiting=len(index.waiting),
+        without=proposed.degraded,
+        candidates_ms=(scoring - begun) * 1e3,
+        score_ms=(perf_counter() - scoring) * 1e3,
+    )

@@ -1,0 +1,201 @@
+"""The search process, as the daemon starts it: `python -m memdeck_daemon.memory.searcher.process`, a socket as its standard input.
+
+Owns the vector indexes of big owners, their files, and few connections of its own to the database. Ends at once when the
+socket does, whatever it is doing: what it writes is whole at every moment. Refuses everything but the socket.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from msgspec.structs import replace
+
+from memdeck_common import log as logs
+from memdeck_common.clock import SystemClock
+from memdeck_common.errors import MemdeckError
+from memdeck_common.log import action
+from memdeck_daemon.infra import heap
+from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.postgres.pool import open_pool
+from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader
+from memdeck_daemon.memory.projections.vectors import VectorIndexes
+from memdeck_daemon.memory.recall.big import BigOwners
+from memdeck_daemon.memory.searcher.engine import Engine
+from memdeck_daemon.memory.searcher.wire import (
+    Answered,
+    Asking,
+    Channel,
+    Look,
+    Looked,
+    Opening,
+    PrimarySpace,
+    Rebuild,
+    Request,
+    Spaces,
+    VectorsLook,
+)
+from memdeck_daemon.memory.vectors.maker import Maker
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS: Final = 3
+"""Filters, changes, pages of an index that is made."""
+REFRESH: Final = 0.25
+"""Seconds between looks for what the daemon has committed to the keyword index. Meanwhile the tail stands in for it."""
+TRY_AGAIN: Final = 1.0
+"""Seconds between tries to reach the database."""
+
+
+class Process:
+    """One daemon's searches in big owners."""
+
+    def __init__(self) -> None:
+        self._channel: Channel | None = None
+        self._engine: Engine | None = None
+        self._primary: PrimarySpace | None = None
+        self._opened = asyncio.Event()
+        self._opening: Opening | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until the daemon is gone."""
+        loop = asyncio.get_running_loop()
+        end = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+        channel = self._channel = Channel(Request, self._received, lambda: os._exit(0))
+        await loop.create_connection(lambda: channel, sock=end)
+        await self._opened.wait()
+        opening = self._opening
+        if opening is None:
+            raise TypeError
+        logging.getLogger().setLevel(opening.level)
+        await _alone(opening.vectors)
+        clock = SystemClock()
+        settings = replace(opening.database, pool_min=1, pool_max=CONNECTIONS)
+        database = Database(await _pool(opening.dsn, settings), acquire_timeout=settings.acquire_timeout)
+        reader = LexicalReader(Path(opening.lexical))
+        vectors = VectorIndexes(
+            database,
+            lambda: self._primary,
+            Maker(database, Path(opening.vectors), clock),
+            opening.name,
+            opening.room,
+            clock,
+            lambda: _refreshed(reader),
+        )
+        self._engine = Engine(vectors, BigOwners(database, reader))
+        heap.settle()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(vectors.follow())
+            tasks.create_task(vectors.work())
+            tasks.create_task(_follow(reader))
+
+    def _received(self, message: Any) -> None:
+        match message:
+            case Asking():
+                self._ask(message)
+            case Look(number):
+                self._start(self._look(number))
+            case Spaces(primary):
+                self._primary = primary
+            case Rebuild() if self._engine is not None:
+                self._engine.rebuild_soon()
+            case Opening():
+                self._opening, self._primary = message, message.primary
+                self._opened.set()
+
+    def _ask(self, asking: Asking) -> None:
+        found = Answered(asking.number, "none")
+        if (engine := self._engine) is not None:
+            try:
+                at_once = engine.at_once(asking)
+            except Exception:  # one question must not end the process for all others
+                log.exception("a search failed", extra=action("searcher_failed"))
+            else:
+                if at_once is None:
+                    self._start(self._answer(engine, asking))
+                    return
+                found = at_once
+        self._send(found)
+
+    async def _answer(self, engine: Engine, asking: Asking) -> None:
+        found = Answered(asking.number, "none")
+        try:
+            found = await engine.answer(asking)
+        except MemdeckError:
+            pass  # the daemon asks the database itself, and finds out
+        finally:
+            self._send(found)
+
+    async def _look(self, number: int) -> None:
+        nothing = VectorsLook([], settled=False, rebuilds=0)
+        self._send(Looked(number, await self._engine.look() if self._engine else nothing))
+
+    def _send(self, reply: Answered | Looked) -> None:
+        if self._channel is not None:
+            self._channel.send(reply)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a search failed", exc_info=task.exception(), extra=action("searcher_failed"))
+
+
+async def _alone(folder: str) -> None:
+    """Be the only one that writes there: one of a daemon that was killed may take a moment to end. Held until the end."""
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - nobody waits for this process
+    held = os.open(folder, os.O_RDONLY)
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(TRY_AGAIN / 10)
+        else:
+            return
+
+
+async def _pool(dsn: str, settings: Any) -> Any:
+    while True:
+        try:
+            return await open_pool(dsn, settings)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            await asyncio.sleep(TRY_AGAIN)
+
+
+async def _refreshed(reader: LexicalReader) -> None:
+    with contextlib.suppress(IndexBroken):  # without a position nothing relies on it
+        await asyncio.to_thread(reader.refresh)
+
+
+async def _follow(reader: LexicalReader) -> None:
+    while True:
+        await _refreshed(reader)
+        await asyncio.sleep(REFRESH)
+
+
+def main() -> None:
+    """Run until the daemon is gone."""
+    # A terminal's Ctrl-C reaches the daemon's children too: the daemon decides when this one ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heap.economise()
+    logs.configure()
+    import uvloop  # late: after the settings of the heap
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Process().run())
+
+
+if __name__ == "__main__":
+    main()
