@@ -11,15 +11,15 @@ def test_a_name_may_hold_spaces_and_parentheses() -> None:
 
 
 def test_the_database_is_what_runs_below_the_server() -> None:
-    """Backends that ended count through their postmaster; other people's databases do not count."""
+    """Backends that ended count through their postmaster; other people's databases do not count. All else is the server's."""
     processes = [
         Process(1, "memdeckd", 0, own=5.0, ended=9.0),
         Process(2, "postgres", 1, own=1.0, ended=2.0),
         Process(3, "postgres", 2, own=4.0, ended=0.0),
-        Process(4, "curl", 1, own=7.0, ended=0.0),
+        Process(4, "python", 1, own=7.0, ended=0.0),
         Process(5, "postgres", 0, own=50.0, ended=50.0),
     ]
-    assert Usage(5.0, 7.0) == usage_of(1, {process.pid: process for process in processes})
+    assert Usage(12.0, 7.0) == usage_of(1, {process.pid: process for process in processes})
 
 
 def test_a_server_without_a_database_of_its_own_has_no_figure_for_it() -> None:
