@@ -139,21 +139,25 @@ class Proxy:
         self.cut()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = _Pair(writer)
-        self._pairs.add(pair)
-        try:
-            await self._connect(pair, reader)
-        except OSError:
-            pass
-        finally:
-            self._pairs.discard(pair)
+        if self._server is None:  # it was on its way when the server went
             pair.abort()
+            return
+        self.connections += 1
+        self._pairs.add(pair)
+        task = asyncio.create_task(self._serve(pair, reader))
+        self._tasks.add(task)
+        # Not in the task: one that is cancelled before its first step never comes to a `finally`.
+        task.add_done_callback(lambda task: self._left(task, pair))
+
+    def _left(self, task: asyncio.Task[None], pair: _Pair) -> None:
+        self._tasks.discard(task)
+        self._pairs.discard(pair)
+        pair.abort()
+
+    async def _serve(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            await self._connect(pair, reader)
 
     async def _connect(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
         host, port = self._upstream
