@@ -40,7 +40,8 @@ from memdeck_daemon.memory.searcher.wire import (
 log = logging.getLogger(__name__)
 
 DEADLINE: Final = 2.0
-"""Seconds that a search waits for an answer; one takes a ms or two, and twenty may be before it."""
+"""Seconds that a search waits for an answer; one takes a ms or two, and twenty may be before it. Where nobody was answered
+for so long, nobody waits."""
 UNDER_WAY: Final = 256
 """Searches that wait at once; more go without."""
 SILENT: Final = 15.0
@@ -111,7 +112,7 @@ class SearchProcess:
             self._told = primary
 
     async def _exchanged(self, message: Callable[[int], Any], otherwise: Any) -> Any:
-        if self._channel is None or len(self._waiting) >= UNDER_WAY:
+        if self._channel is None or len(self._waiting) >= UNDER_WAY or self._silent_for() > DEADLINE:
             return otherwise
         self._number += 1
         number = self._number
@@ -127,6 +128,10 @@ class SearchProcess:
             return otherwise
         finally:
             self._waiting.pop(number, None)
+
+    def _silent_for(self) -> float:
+        """Seconds for which somebody has waited and nobody was answered."""
+        return self.clock.monotonic() - self._asked_at if self._asked_at is not None else 0.0
 
     def _received(self, reply: Any) -> None:
         self._asked_at = self.clock.monotonic() if len(self._waiting) > 1 else None
@@ -208,7 +213,7 @@ class SearchProcess:
                 code = await asyncio.wait_for(process.wait(), LOOKS)
                 return f"ended with code {code}"
             self._tell_spaces()
-            if self._asked_at is not None and self.clock.monotonic() - self._asked_at > SILENT:
+            if self._silent_for() > SILENT:
                 return "does not answer"
 
     async def _ended(self, process: asyncio.subprocess.Process, ours: socket.socket) -> None:
