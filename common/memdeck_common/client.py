@@ -359,7 +359,8 @@ def _kinds(root: type[errors.MemdeckError]) -> dict[str, type[errors.MemdeckErro
     for kind in root.__subclasses__():
         # Not those that a daemon in the same process adds for its own border.
         if kind.__module__ == errors.__name__:
-            found |= _kinds(kind)
+            # Of those that share a code, the widest.
+            found |= {code: one for code, one in _kinds(kind).items() if code not in found}
     return found
 
 

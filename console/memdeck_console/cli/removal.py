@@ -4,9 +4,9 @@ Both show first what they are about to do and ask for the name of the instance.
 """
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from memdeck_common.errors import BadRequest
+from memdeck_common.errors import BadRequest, StoreUnavailable
 from memdeck_console.cli import scope
 from memdeck_console.cli.command import Command, Invocation
 from memdeck_console.cli.terminal import clean, confirm
@@ -15,6 +15,8 @@ from memdeck_console.cli.wording import counted, excerpt
 if TYPE_CHECKING:
     from memdeck_common.client import Client
     from memdeck_common.wire.memory import Done
+
+UNSEEN: Final = "the database does not answer, so it cannot be shown before"
 
 
 def add_confirm_option(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +49,7 @@ async def forget(invocation: Invocation) -> int:
     async with invocation.client() as client:
         instance = (await client.health()).instance
         if options.id:
-            memory = await client.get(options.id)
-            consequence = f"This forgets 1 memory: {excerpt(clean(memory.memory))}"
-            confirm(terminal, instance, options.confirm, consequence)
+            confirm(terminal, instance, options.confirm, await _memory_consequence(client, options.id))
             done = await client.delete(options.id)
         else:
             confirm(terminal, instance, options.confirm, await _scope_consequence(client, identifiers))
@@ -63,10 +63,22 @@ async def forget(invocation: Invocation) -> int:
     return 0
 
 
+async def _memory_consequence(client: "Client", memory_id: str) -> str:
+    try:
+        memory = await client.get(memory_id)
+    except StoreUnavailable:
+        return f"This forgets memory {clean(memory_id)}, if there is one: {UNSEEN}"
+    return f"This forgets 1 memory: {excerpt(clean(memory.memory))}"
+
+
 async def _scope_consequence(client: "Client", identifiers: dict[str, str]) -> str:
     parts = [{name: value} for name, value in identifiers.items()]
-    page = await client.page({"AND": parts} if len(parts) > 1 else parts[0], page_size=1, show_expired=True)
     whose = ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in identifiers.items())
+    where = {"AND": parts} if len(parts) > 1 else parts[0]
+    try:
+        page = await client.page(where, page_size=1, show_expired=True)
+    except StoreUnavailable:
+        return f"This forgets all memories of {clean(whose)}: {UNSEEN}"
     return f"This forgets {counted(page.count, 'memory', 'memories')} of {clean(whose)}"
 
 
@@ -80,11 +92,15 @@ def _counted(done: "Done") -> dict[str, str | int]:
         found["event_id"] = done.event_id
     if isinstance(done.count, int):
         found["count"] = done.count
+    if done.status:
+        found["status"] = done.status
     return found
 
 
 def _told(done: "Done") -> str:
     message = clean(done.message)
+    if done.status == "PENDING":
+        return f"queued  event {done.event_id}  {message}"
     counted = isinstance(done.count, int) and done.count > 1 and not any(map(str.isdigit, message))
     return f"{message} ({done.count:,})" if counted else message
 
@@ -111,7 +127,10 @@ async def undo(invocation: Invocation) -> int:
 
 
 async def _last_change(client: "Client", memory_id: str) -> str:
-    entries = await client.history(memory_id)
+    try:
+        entries = await client.history(memory_id)
+    except StoreUnavailable:
+        return f"This reverts the last change of memory {clean(memory_id)}, if there is one: {UNSEEN}"
     if not entries:
         return "This reverts the last change of the memory"
     last = entries[-1]

@@ -271,9 +271,17 @@ class MemoryService:
         return found
 
     async def receipts(self, caller: Caller, *, page: int, size: int) -> tuple[int, list[Receipt]]:
-        """How many writes are remembered, and page `page` (from 1) of them, newest first."""
+        """How many writes are remembered, and page `page` (from 1) of them: those that wait, then the others, newest first."""
+        waiting, first = self._spool.journal.receipts(_only(caller))[::-1], (page - 1) * size
+        found = [await self._spool.receipt(one, caller) for one in waiting[first : first + size]]
+        shown = [receipt for receipt in found if receipt is not None]  # others were carried out meanwhile
         async with self._database.connection() as connection:
-            return await ledger.page(connection, _only(caller), (page - 1) * size, size)
+            offset = max(0, first - len(waiting))
+            count, rest = await ledger.page(connection, _only(caller), offset, size - len(found))
+        # What waits may have been committed, before or meanwhile; it is told once.
+        told = {receipt.id for receipt in shown}
+        rest = [one for one in rest if one.id not in told and not self._spool.journal.waits(one.id)]
+        return len(waiting) + count, [*shown, *rest]
 
     async def feedback(
         self, memory_id: uuid.UUID, verdict: str | None, reason: str | None, caller: Caller

@@ -62,6 +62,7 @@ async def test_a_client_that_was_not_opened_says_so() -> None:
     ("status", "content", "kind", "text"),
     [
         (404, b'{"detail": "gone", "code": "memory_not_found"}', errors.MemoryNotFound, "gone"),
+        (503, b'{"detail": "away", "code": "store_unavailable"}', errors.StoreUnavailable, "away"),
         (410, b'{"detail": "late", "code": "undo_expired"}', errors.UndoExpired, "late"),
         (403, b'{"detail": "no", "code": "unknown_code"}', errors.Forbidden, "no"),
         (422, b'{"detail": [{"loc": ["a"]}], "code": "bad_field"}', errors.BadField, '[{"loc":["a"]}]'),

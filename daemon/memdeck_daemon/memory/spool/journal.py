@@ -6,6 +6,7 @@ writes that wait: where they stand, which names they concern. All files are touc
 
 import asyncio
 import logging
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -44,10 +45,11 @@ KeyOf = tuple[str, str]
 
 
 class _Kept(NamedTuple):
-    """Where a write stands, and since when (epoch seconds)."""
+    """Where a write stands, since when (epoch seconds), and whose it is."""
 
     place: Place
     at: float
+    key_id: str
 
 
 @dataclass(slots=True)
@@ -190,9 +192,9 @@ class Journal:
         key = _key_of(new)
         return self._keys.get(key) if key else None
 
-    def receipts(self) -> list[uuid.UUID]:
-        """The receipts of all writes that wait, in order."""
-        return list(self._places)
+    def receipts(self, key_id: str | None = None) -> list[uuid.UUID]:
+        """The receipts of the writes that wait, of this key or of all, in order."""
+        return [one for one, kept in self._places.items() if key_id is None or kept.key_id == key_id]
 
     async def find(self, receipt_id: uuid.UUID) -> AnyIntent | None:
         """A write that waits; None: there is none (any more)."""
@@ -258,7 +260,9 @@ class Journal:
         if intent.receipt_id in self._places:
             # In two files: it waits again after it was parked, and the first file was still there when the process ended.
             return
-        self._places[intent.receipt_id] = _Kept(place, intent.at.timestamp())
+        self._places[intent.receipt_id] = _Kept(
+            place, intent.at.timestamp(), sys.intern(intent.caller.key_id)
+        )
         self._pending[place.segment] += 1
         self._memories |= dict.fromkeys(memories_of(intent), intent.receipt_id)
         if key := _key_of(intent):

@@ -19,7 +19,7 @@ from memdeck_common.errors import (
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory import filters
-from memdeck_daemon.memory.model import Change, Event, Memory, Receipt
+from memdeck_daemon.memory.model import Caller, Change, Event, Memory, Receipt
 from tests.integration.memory.driver import ADMIN, Memories, caller
 from tests.integration.memory.spool.waiting import ALICE, Open, final, texts
 from tests.support.cable import Cable
@@ -143,6 +143,32 @@ async def test_reads_say_which_writes_they_lack(start: Open, cable: Cable) -> No
     await memories.replay.drain()
     assert "Alice has a dog" == (await service.get(gone, ADMIN)).text
     assert ((), ()) == (service.outdated(changed, names), service.lacking(alice, []))
+
+
+async def test_the_list_of_writes_has_those_that_wait(start: Open, cable: Cable) -> None:
+    """First, newest first, page by page, and for keys that are pinned their own alone."""
+    memories = await start(tasks=("writer",))
+    pinned = caller("pinned", users=("alice",))
+    stored = (await memories.receipt("one", user="alice")).id
+    cable.cut()
+    two = (await memories.receipt("two", user="alice")).id
+    three = (await memories.receipt("three", user="alice", by=pinned)).id
+    cable.mend()
+    memories.spool.went_through()
+
+    async def shown(by: Caller, page: int, size: int) -> tuple[int, list[tuple[uuid.UUID, str]]]:
+        count, found = await memories.service.receipts(by, page=page, size=size)
+        return count, [(receipt.id, receipt.status) for receipt in found]
+
+    waiting, done = [(three, "PENDING"), (two, "PENDING")], [(stored, "SUCCEEDED")]
+    assert (3, waiting + done) == await shown(ADMIN, 1, 10)
+    assert (3, waiting) == await shown(ADMIN, 1, 2)
+    assert (3, done) == await shown(ADMIN, 2, 2)
+    assert (3, [waiting[1]]) == await shown(ADMIN, 2, 1)
+    assert (1, waiting[:1]) == await shown(pinned, 1, 10)
+    await memories.replay.drain()
+    assert (1, [(three, "SUCCEEDED")]) == await shown(pinned, 1, 10)
+    assert (3, {"SUCCEEDED"}) == ((found := await shown(ADMIN, 1, 10))[0], {one[1] for one in found[1]})
 
 
 async def test_other_scopes_do_not_wait(start: Open, cable: Cable) -> None:

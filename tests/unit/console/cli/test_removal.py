@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from memdeck_common.errors import StoreUnavailable
 from tests.fakes.cli_daemon import MEMORY, ScriptedDaemon
 from tests.unit.console.cli.conftest import Memdeck
 
@@ -82,6 +83,36 @@ def test_exactly_one_thing_must_be_meant(
     """Neither nothing nor two things."""
     assert 2 == memdeck(*argv, "--confirm", "studio").code
     assert [] == script.calls
+
+
+AWAY = StoreUnavailable()
+QUEUED = {"message": "Kept on the disk.", "event_id": "e2", "status": "PENDING"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "method", "path", "asked"),
+    [
+        (("forget", ID), "DELETE", f"/v1/memories/{ID}/", f"This forgets memory {ID}"),
+        (("forget", "--user", "alice"), "DELETE", "/v1/memories/", "all memories of user alice"),
+        (("undo", ID), "POST", f"/v1/memories/{ID}/undo", f"last change of memory {ID}"),
+    ],
+)
+def test_without_the_database_it_is_asked_unseen(
+    memdeck: Memdeck, script: ScriptedDaemon, argv: tuple[str, ...], method: str, path: str, asked: str
+) -> None:
+    """The daemon takes it and carries it out later; the question says that it could not look."""
+    script.on("GET", "/v1/memories/", AWAY)
+    script.on("POST", "/v3/memories/?", AWAY)
+    script.on(method, "/v1/memories/", QUEUED)
+    refused = memdeck(*argv)
+    assert 4 == refused.code
+    assert asked in refused.err
+    assert "cannot be shown before" in refused.err
+    assert [] == script.sent(method, path)
+    ran = memdeck(*argv, "--confirm", "studio")
+    assert (0, "queued  event e2  Kept on the disk.") == (ran.code, ran.out.splitlines()[0])
+    assert 1 == len(script.sent(method, path))
+    assert "PENDING" == json.loads(memdeck(*argv, "--confirm", "studio", "--json").out)["status"]
 
 
 def test_undo_of_a_deletion(memdeck: Memdeck, script: ScriptedDaemon) -> None:
