@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from memdeck_daemon.memory.searcher.client import MODULE
+
 PROC: Final = Path("/proc")
 DATABASE: Final = "postgres"
+SEARCHER: Final = MODULE.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,13 @@ def searcher_of(pid: int | None) -> int | None:
     """The search process of a daemon, if it has one."""
     if pid is None or not PROC.is_dir():
         return None
-    below = _descendants(pid, _processes())
-    return next((process.pid for process in below if not process.name.startswith(DATABASE)), None)
+    for process in _descendants(pid, _processes()):
+        try:
+            if SEARCHER in (PROC / str(process.pid) / "cmdline").read_bytes():
+                return process.pid
+        except OSError:
+            continue
+    return None
 
 
 def resident_mb(pid: int | None) -> float | None:
