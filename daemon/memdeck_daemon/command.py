@@ -6,17 +6,12 @@ settings alone.
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 
 from memdeck_common import __version__, log
 from memdeck_common.errors import MemdeckError
 from memdeck_common.settings import Settings, load
-
-SWITCH = 0.0005
-"""Seconds that a thread keeps Python to itself while others wait: the event loop and the arms of searches take turns, and the
-default of 5 ms would be most of an answer's time."""
 
 EXAMPLES = """examples:
   memdeckd serve                              the daemon of ~/.memdeck on ports 8888 and 9103
@@ -48,12 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    from memdeck_daemon.infra import descriptors, heap
+    from memdeck_daemon.infra import descriptors, heap, interpreter
 
-    # Before numpy is loaded: its own threads would spin on processors that other requests need.
-    for library in ("OPENBLAS", "VECLIB", "OMP"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    sys.setswitchinterval(SWITCH)
+    interpreter.share()
     heap.economise()  # before the first thread
     descriptors.allow(settings.server.max_connections)
     import uvloop  # late: `check` and `--help` do without

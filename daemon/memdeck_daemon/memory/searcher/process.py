@@ -22,7 +22,7 @@ from memdeck_common import log as logs
 from memdeck_common.clock import SystemClock
 from memdeck_common.errors import MemdeckError
 from memdeck_common.log import action
-from memdeck_daemon.infra import heap
+from memdeck_daemon.infra import heap, interpreter
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.infra.postgres.pool import open_pool
 from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader
@@ -189,6 +189,7 @@ def main() -> None:
     """Run until the daemon is gone."""
     # A terminal's Ctrl-C reaches the daemon's children too: the daemon decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interpreter.share()
     heap.economise()
     logs.configure()
     import uvloop  # late: after the settings of the heap
