@@ -30,6 +30,7 @@ from memdeck_daemon.api.http.hosts import Hosts
 from memdeck_daemon.api.http.refusals import JSON, BodyTimeout, DeadlineExceeded, ExpectationFailed, envelope
 from memdeck_daemon.api.http.requests import RequestLog
 from memdeck_daemon.api.http.routing import Call, Reply, Route, Stream
+from memdeck_daemon.api.http.whole import Tails, Whole, takes
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.infra.resilience.retry import Retries
 from memdeck_daemon.ports import Telemetry
@@ -84,6 +85,7 @@ class Endpoint:
     def __init__(self, route: Route, border: Border) -> None:
         self._route = route
         self._border = border
+        self._tails = Tails(border.clock)
         self._decoder = msgspec.json.Decoder(route.body, strict=False) if route.body else None
         self._deadline = LONG_WORK if route.operation in LONG else border.settings.request_timeout
         self._repeats = route.method == "GET" or route.operation in READS
@@ -107,7 +109,7 @@ class Endpoint:
             value = await self._value(request, passage)
             if isinstance(value, Stream):
                 return await self._stream(request, value, passage)
-            response = self._answer(value, passage)
+            response = self._answer(request, value, passage)
         except errors.MemdeckError as error:
             if not request.content.at_eof() and not isinstance(error, BodyTimeout):
                 await decoding.drain(request)
@@ -207,7 +209,7 @@ class Endpoint:
         except TimeoutError:
             raise BodyTimeout from None
 
-    def _answer(self, value: Any, passage: _Passage) -> web.Response:
+    def _answer(self, request: web.Request, value: Any, passage: _Passage) -> web.StreamResponse:
         route, headers, status = self._route, self._headers(passage), self._route.status
         content_type, raw = JSON, None
         if isinstance(value, Reply):
@@ -221,6 +223,8 @@ class Endpoint:
         if status == HTTPStatus.ACCEPTED and route.queued is not None:
             headers[DEGRADED] = errors.StoreUnavailable.part
         headers[hdrs.CONTENT_TYPE] = content_type
+        if takes(request, status, raw):
+            return Whole(status, headers, self._tails.at(passage.began), raw)
         return web.Response(body=raw, status=status, headers=headers)
 
     def _refusal(self, error: errors.MemdeckError, passage: _Passage) -> web.Response:
