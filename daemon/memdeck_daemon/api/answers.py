@@ -12,7 +12,6 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -65,8 +64,7 @@ class Doubt(Protocol):
         """Whether it lacks a write that has not been carried out, although the database knows nothing newer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A search with all that its answer depends on, beside the memories."""
 
     shape: str
@@ -124,7 +122,7 @@ class Answers:
         branches = filters.check_scope(asked.where, reach)
         if asked.explain or not all(branches):
             return await make()
-        names = tuple(sorted({name for branch in branches for name in branch}, key=str))
+        names = tuple(sorted(frozenset().union(*branches), key=str))
         digest = self._digest(asked)
         self._remember((call.raw_path, reach, call.raw), (digest, names))
         try:
@@ -170,17 +168,18 @@ class Answers:
             self._seen.clear()
             self._day = today
         question = " ".join(unicodedata.normalize("NFC", asked.query).split())
-        rest = (
+        whole = (
+            self._ground(),
+            today,
+            question,
             asked.shape,
-            repr(asked.where),
+            asked.where,
             asked.top_k,
             asked.threshold,
             asked.show_expired,
             asked.fields,
         )
-        return hashlib.blake2b(
-            repr((self._ground(), today, question, rest)).encode(), digest_size=16
-        ).digest()
+        return hashlib.blake2b(repr(whole).encode(), digest_size=16).digest()
 
 
 async def answered(answers: Answers | None, call: Call[Any, Any], asked: Asked, make: Make) -> Reply:

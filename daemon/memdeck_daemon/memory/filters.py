@@ -8,8 +8,9 @@ that lack the key. Numbers of metadata are compared as numbers (1 is 1.0), and w
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from memdeck_common.errors import AdminRequired, BadFilter, Forbidden, NoScope
 from memdeck_daemon.memory.filter_values import DATES, ORDERED, check_text, kind_of, read
@@ -52,8 +53,7 @@ ALIASES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(Struct, frozen=True):
     """One comparison. `field` is a column name, or a metadata key when `metadata` is set."""
 
     field: str
@@ -62,22 +62,19 @@ class Test:
     metadata: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """Every child holds; without children: everything there is."""
 
     children: tuple["Filter", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True):
     """One child holds."""
 
     children: tuple["Filter", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """The child does not hold."""
 
     child: "Filter"

@@ -27,9 +27,8 @@ IDENTIFIER_BYTES: Final = 1_024
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """One name of a scope: a user, an agent, an app or a run."""
+class Identifier(Struct, frozen=True):
+    """One name of a scope: a user, an agent, an app or a run. A struct, because it is hashed all the time."""
 
     kind: Kind
     value: str
@@ -335,8 +334,7 @@ class Found:
     threshold: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks, as far as memory must know: for history, idempotency and reach."""
 
     name: str
@@ -344,8 +342,7 @@ class Caller:
     reach: "Reach"
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """Which memories a caller may touch.
 
     Patterns hold `*` for any text. An empty tuple of patterns leaves that kind free; `all_scopes` (administrators)
@@ -359,6 +356,8 @@ class Reach:
     @property
     def pinned(self) -> tuple[tuple[Kind, tuple[str, ...]], ...]:
         """The kinds that are pinned, with their patterns."""
+        if not self.users and not self.agents:
+            return ()
         kinds: tuple[tuple[Kind, tuple[str, ...]], ...] = (("user", self.users), ("agent", self.agents))
         return tuple((kind, patterns) for kind, patterns in kinds if patterns)
 

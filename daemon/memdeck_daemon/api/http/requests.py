@@ -1,9 +1,10 @@
 """The last requests that came with a key, kept in memory: what `GET /requests` of the self-hosted dialect shows."""
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
+
+import msgspec
 
 from memdeck_common.clock import Clock
 from memdeck_common.wire.oss import OssRequest
@@ -25,8 +26,7 @@ class Passed(Protocol):
         """Who sent it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Noted:
+class _Noted(msgspec.Struct, frozen=True):
     id: str
     method: str
     path: str
