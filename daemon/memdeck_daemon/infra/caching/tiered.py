@@ -12,7 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
+
 from memdeck_daemon.infra.caching.l1 import L1
+from memdeck_daemon.infra.microbatch import MicroBatch
 
 if TYPE_CHECKING:
     from memdeck_daemon.infra.redis import Redis  # late: 7 MB that most daemons never use
@@ -26,8 +29,7 @@ PENDING: Final = 1_000
 """Values that wait to be sent to Redis at most; more are not sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """A value, made: `keep` says whether others may have it later too."""
 
     value: bytes
@@ -54,6 +56,7 @@ class Tiered:
         """`prefix` and the first number of the stamp, the lineage, begin the keys in Redis: nobody else's are met."""
         self.l1, self._redis, self._prefix = l1, redis, prefix
         self.figures = Figures()
+        self._batch = MicroBatch()
         self._flights: dict[tuple[bytes, Stamp], asyncio.Task[tuple[Made, Source]]] = {}
         self._pending: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(PENDING)
 
@@ -74,6 +77,12 @@ class Tiered:
         if (found := self.near(key, stamp)) is not None:
             return Made(found, keep=True), "l1"
         flight = self._flights.get((key, stamp))
+        if flight is None:
+            await self._batch.turn()
+            # Another one may have begun or even ended meanwhile.
+            if (found := self.near(key, stamp)) is not None:
+                return Made(found, keep=True), "l1"
+            flight = self._flights.get((key, stamp))
         if flight is None:
             flight = asyncio.create_task(self._fly(key, stamp, make), name="answer")
             self._flights[key, stamp] = flight
@@ -108,8 +117,8 @@ class Tiered:
     async def _fly(
         self, key: bytes, stamp: Stamp, make: Callable[[], Awaitable[Made]]
     ) -> tuple[Made, Source]:
-        name = self._name(key, stamp)
-        if self._redis is not None and (kept := await self._redis.get(name)) is not None:
+        redis = self._redis
+        if redis is not None and (kept := await redis.get(self._name(key, stamp))) is not None:
             head = _packed(stamp)
             if kept.startswith(head):
                 value = kept[len(head) :]
@@ -120,9 +129,9 @@ class Tiered:
         self.figures.made += 1
         if made.keep:
             self.l1.put(key, stamp, made.value)
-            if self._redis is not None and not self._redis.away:
+            if redis is not None and not redis.away:
                 with contextlib.suppress(asyncio.QueueFull):
-                    self._pending.put_nowait((name, _packed(stamp) + made.value))
+                    self._pending.put_nowait((self._name(key, stamp), _packed(stamp) + made.value))
         return made, "made"
 
     async def run(self) -> None:
