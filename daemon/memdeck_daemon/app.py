@@ -145,7 +145,9 @@ async def running(
         telemetry.watch(
             [
                 probes.api_probe(telemetry.latencies, started, lambda: telemetry.in_flight),
-                probes.postgres_probe(pulse.ping, lambda: gateway.usage, telemetry.latencies),
+                probes.postgres_probe(
+                    pulse.ping, lambda: gateway.usage, telemetry.latencies, lambda: pulse.read_only
+                ),
                 probes.embedder_probe(telemetry.latencies, started, memory.filler.look),
                 memory.projection.look,
                 memory.spool.look,

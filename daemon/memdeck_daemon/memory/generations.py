@@ -283,20 +283,19 @@ class Generations:
 
     async def run(self) -> None:
         """Hold the lock, again whenever it is lost, until cancelled."""
-        failed = False
+        told = ""
         try:
             while self._connect is not None:
                 try:
                     async with self._connect() as connection:
-                        failed = False
                         await self._hold(connection)
                 except FAULTS as error:
-                    if not failed:
-                        fields = action("presence_lost", error=type(error).__name__)
-                        log.warning(
-                            "the lock of the counters is not held (%s)", type(error).__name__, extra=fields
-                        )
-                    failed = True
+                    reason = type(error).__name__
+                    # A standby takes the connection and gives no lock, again and again.
+                    if self._standing != "apart" or reason != told:
+                        fields = action("presence_lost", error=reason)
+                        log.warning("the lock of the counters is not held (%s)", reason, extra=fields)
+                    told = reason
                 self._become("apart")
                 await asyncio.sleep(RETRY)
             await asyncio.Event().wait()

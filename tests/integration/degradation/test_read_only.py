@@ -91,11 +91,11 @@ async def test_a_database_that_takes_no_writes_is_read(make_daemon: DaemonFactor
 
             assert (200, "normal") == (await call("POST", "/memories", SAID))[:2]
             await statements(server.url(), "ALTER SYSTEM SET default_transaction_read_only = on", reload)
-            await in_mode("read-only", {"writes"})
+            await in_mode("read-only", {"postgres", "writes"})
             assert 202 == (await call("POST", "/memories", SAID))[0]
             await asyncio.to_thread(daemon.stop)
             await asyncio.to_thread(lambda: daemon.start(ready=False))
-            await in_mode("read-only", {"writes", "spool"})
+            await in_mode("read-only", {"postgres", "writes", "spool"})
             for method, path, body in (("POST", "/search", QUERY), ("GET", "/memories?user_id=alice", None)):
                 status, _, found = await call(method, path, body)
                 assert (200, 1, ["spool"]) == (status, len(found["results"]), found["degraded"])

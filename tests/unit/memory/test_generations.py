@@ -3,11 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import asyncpg
 import pytest
 
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.memory import generations
 from memdeck_daemon.memory.generations import LEASE, LINEAGE_BITS, LINGER, Generations
 from memdeck_daemon.memory.model import Identifier
 from tests.fakes.clock import ManualClock
@@ -257,3 +260,26 @@ async def test_without_a_check_every_stamp_is_the_same() -> None:
     """The control run of the search for stale answers."""
     generations = Generations(cast("Database", CounterServer()), ManualClock(), checked=False)
     assert generations.current((ALICE,)) == generations.current((BOB,)) is not None
+
+
+async def test_a_lock_that_is_never_given_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby takes connections and gives no lock, for hours."""
+    monkeypatch.setattr(generations, "RETRY", 0.0)
+    tries: list[None] = []
+
+    @asynccontextmanager
+    async def standby() -> AsyncIterator[Any]:
+        tries.append(None)
+        yield None
+
+    class Unheld(Generations):
+        async def _hold(self, connection: Any) -> None:
+            raise asyncpg.ReadOnlySQLTransactionError(connection)
+
+    task = asyncio.create_task(Unheld(cast("Database", None), ManualClock(), cast("Any", standby)).run())
+    await eventually(lambda: len(tries) > 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert 1 == sum("is not held" in record.message for record in caplog.records)

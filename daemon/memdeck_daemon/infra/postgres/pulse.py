@@ -55,6 +55,8 @@ class Pulse:
         self._silent = 0
         self.up_since: float | None = None
         """Epoch second at which the server started; None while it does not answer."""
+        self.read_only = False
+        """Whether it said at last that it takes no writes."""
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -105,7 +107,8 @@ class Pulse:
         async with asyncio.timeout(self._answer):
             state = await self._connection.fetchrow(STATE)
         self.up_since = float(state["since"])
-        self._modes.read_only(told=state["read_only"])
+        self.read_only = bool(state["read_only"])
+        self._modes.read_only(told=self.read_only)
 
     def _drop(self) -> None:
         """Give the connection up without a word to a server that may not answer."""

@@ -56,9 +56,12 @@ def api_probe(
 
 
 def postgres_probe(
-    ping: Callable[[], Awaitable[float]], usage: Callable[[], Usage], latencies: Latencies
+    ping: Callable[[], Awaitable[float]],
+    usage: Callable[[], Usage],
+    latencies: Latencies,
+    read_only: Callable[[], bool] = lambda: False,
 ) -> Callable[[], Awaitable[Service]]:
-    """The database. `ping` returns the epoch second at which the server started."""
+    """The database. `ping` returns the epoch second at which the server started; `read_only`: it takes no writes."""
 
     async def postgres() -> Service:
         connections = usage()
@@ -72,6 +75,8 @@ def postgres_probe(
         slow = p95 is not None and p95 > SLOW_MS and latencies.calls("query") >= FEW
         if state == "ok" and slow:
             state, note = "warn", f"max {SLOW_MS:.0f}"
+        if state != "crit" and read_only():
+            state, note = "warn", "read-only"
         return Service(
             name="postgres",
             state=state,

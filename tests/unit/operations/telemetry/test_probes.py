@@ -55,6 +55,13 @@ async def test_a_slow_database_is_worth_a_look(latencies: Latencies) -> None:
     assert ("warn", "max 60") == (seen.state, seen.note)
 
 
+async def test_a_database_that_takes_no_writes_is_worth_a_look(latencies: Latencies) -> None:
+    """While it answers."""
+    for ping, expected in ((up, ("warn", "read-only")), (gone, ("crit", "unreachable"))):
+        seen = await probes.postgres_probe(ping, Usage, latencies, lambda: True)()
+        assert expected == (seen.state, seen.note)
+
+
 @pytest.mark.parametrize(("ping", "note"), [(gone, "unreachable"), (silent, "no answer")])
 async def test_a_database_that_does_not_answer_is_critical(
     latencies: Latencies, ping: Callable[[], Awaitable[float]], note: str
