@@ -73,6 +73,12 @@ class PostgresServer:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(20)
 
+    def demote(self) -> None:
+        """Start it again as a standby that has lost its primary; `pg_promote()` makes it one."""
+        self.stop()
+        (self._cluster / "data" / "standby.signal").touch()
+        self.start()
+
     def dispose(self) -> None:
         """Stop it and remove all that it wrote."""
         self.stop()

@@ -109,3 +109,35 @@ async def test_a_database_that_takes_no_writes_is_read(make_daemon: DaemonFactor
             await eventually(stored, what="what had waited")
     finally:
         await asyncio.to_thread(server.dispose)
+
+
+async def test_a_daemon_starts_on_a_standby_of_its_database(make_daemon: DaemonFactory) -> None:
+    """After a failover, say: it reads, and writes again as soon as the standby is promoted."""
+    server = await asyncio.to_thread(lambda: PostgresServer().start())
+    try:
+        daemon = await asyncio.to_thread(
+            lambda: make_daemon(environment={"MEMDECK_DATABASE_URL": server.url()})
+        )
+        async with aiohttp.ClientSession(headers={"X-API-Key": daemon.key}) as session:
+
+            async def post(path: str, body: object) -> tuple[int, str, Any]:
+                async with session.post(daemon.url + path, json=body) as answer:
+                    return answer.status, answer.headers["Memdeck-Mode"], await answer.json()
+
+            assert 200 == (await post("/memories", SAID))[0]
+            await asyncio.to_thread(daemon.stop)
+            await asyncio.to_thread(server.demote)
+            await asyncio.to_thread(daemon.start)
+            status, mode, found = await post("/search", QUERY)
+            assert (200, "read-only", 1) == (status, mode, len(found["results"]))
+            assert 202 == (await post("/memories", SAID))[0]
+            await statements(server.url(), "SELECT pg_promote()")
+
+            async def stored() -> bool:
+                status, mode, found = await post("/search", QUERY)
+                return (status, mode, len(found["results"])) == (200, "normal", 2)
+
+            await eventually(stored, what="what had waited")
+            await asyncio.to_thread(daemon.stop)
+    finally:
+        await asyncio.to_thread(server.dispose)
