@@ -96,6 +96,13 @@ async def test_what_was_answered_is_told_to_telemetry(api: Api) -> None:
     assert [("search", 200), ("get", 400)] == api.telemetry.observed[-2:]
 
 
+@pytest.mark.parametrize("path", ["/v1/ping/", "/v1/p%69ng/", "/v1/ping/?x=1"])
+async def test_an_address_is_found_however_it_is_written(api: Api, path: str) -> None:
+    """With a query or with escapes that it does not need."""
+    answers = [await exchange(api, head(api, path, method=method)) for method in ("GET", "PATCH")]
+    assert [200, 405] == [status for status, _, _ in answers]
+
+
 # --- bodies -----------------------------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,8 @@ class Endpoint:
         self._route = route
         self._border = border
         self._tails = Tails(border.clock)
+        self._answers = border.answers if route.kept else None
+        self._named = "{" in route.path  # else nobody has looked for parameters
         self._decoder = msgspec.json.Decoder(route.body, strict=False) if route.body else None
         self._deadline = LONG_WORK if route.operation in LONG else border.settings.request_timeout
         self._repeats = route.method == "GET" or route.operation in READS
@@ -145,22 +147,17 @@ class Endpoint:
             raw = await self._raw(request)
         left = max(0.0, self._deadline - (self._border.clock.monotonic() - passage.began))
         with deadline.within(left * HANDED_DOWN):
-            known = await self._kept(request, passage.principal, raw)
-            if known is not None:
-                return known
+            # What a kept answer asks of the database has the deadline too.
+            if self._answers is not None:
+                reach = passage.principal.caller.reach
+                if (known := await self._answers.again(request.raw_path, reach, raw)) is not None:
+                    return known
             call = self._call(request, passage, raw)
             try:
                 async with asyncio.timeout(left):
                     return await self._handled(call)
             except TimeoutError:
                 raise DeadlineExceeded from None
-
-    async def _kept(self, request: web.Request, principal: Principal, raw: bytes) -> Any:
-        """The answer of the same request before, if it is still right; what it asks of the database has the deadline too."""
-        answers = self._border.answers
-        if not self._route.kept or answers is None:
-            return None
-        return await answers.again(request.raw_path, principal.caller.reach, raw)
 
     def _call(self, request: web.Request, passage: _Passage, raw: bytes) -> Call[Any, Any]:
         border, route = self._border, self._route
@@ -169,7 +166,7 @@ class Endpoint:
             request_id=passage.id,
             body=decoding.decoded(raw, self._decoder) if self._decoder is not None else None,
             query=decoding.converted(request.query, route.query) if route.query else None,
-            path=decoding.path_values(request.match_info) if request.match_info else {},
+            path=decoding.path_values(request.match_info) if self._named else {},
             headers=request.headers,
             base_url=f"{request.scheme}://{request.headers.get(hdrs.HOST, border.settings.host)}",
             raw=raw if self._decoder is not None else b"",

@@ -20,7 +20,7 @@ from memdeck_common.log import action
 from memdeck_common.settings import Server
 from memdeck_daemon.api.http.endpoint import Border, Endpoint
 from memdeck_daemon.api.http.hosts import Hosts
-from memdeck_daemon.api.http.protocol import LINGER, EnvelopeRunner, Limits
+from memdeck_daemon.api.http.protocol import LINGER, EnvelopeRunner, Limits, Plain
 from memdeck_daemon.api.http.routing import Call, Route
 from memdeck_daemon.ports import Telemetry
 
@@ -30,6 +30,7 @@ KEEP_ALIVE: Final = 75.0
 BACKLOG: Final = 512
 BORDER: Final = web.AppKey("border", Border)
 ROUTES: Final = web.AppKey("routes", list[Route])
+PLAIN: Final = web.AppKey("plain", Plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,13 @@ def application(routes: Iterable[Route], border: Border) -> web.Application:
     """The API as an aiohttp application."""
     table = list(routes)
     app = web.Application(client_max_size=border.settings.max_body_bytes)
-    app[BORDER], app[ROUTES] = border, table
+    app[BORDER], app[ROUTES], app[PLAIN] = border, table, {}
     for route in table:
         endpoint = Endpoint(route, border)
         path = _matching_anything(route.path)
         app.router.add_route(route.method, path, endpoint.serve, expect_handler=endpoint.expect)
+        if "{" not in path:
+            app[PLAIN][route.method, path] = endpoint.serve
         if route.method == "GET" and route.operation != "feed":
             app.router.add_route("HEAD", path, endpoint.serve, expect_handler=endpoint.expect)
     nowhere = Endpoint(_nowhere(table), border)
@@ -75,7 +78,7 @@ def _nowhere(table: list[Route]) -> Route:
         raise errors.NotFound
 
     return Route(
-        method="GET", path="/", handler=refuse, operation="other", need="public", dialect="oss", summary="Nothing"
+        method="GET", path="/{rest}", handler=refuse, operation="other", need="public", dialect="oss", summary="Nothing"
     )  # fmt: skip
 
 
@@ -126,6 +129,7 @@ async def _listen(
     runner = EnvelopeRunner(
         app,
         Limits(settings.max_connections, settings.receive_timeout, settings.request_timeout),
+        app.get(PLAIN, {}),
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEP_ALIVE,
