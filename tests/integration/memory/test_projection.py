@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import uuid
 from pathlib import Path
 
 import asyncpg
@@ -13,9 +14,10 @@ import pytest
 
 from memdeck_common.errors import ConfigurationError, StoreUnavailable
 from memdeck_common.settings import Database as DatabaseSettings
-from memdeck_daemon.memory.lexical.index import Changes, LexicalIndex
-from memdeck_daemon.memory.lexical.reader import Watermark
+from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex
+from memdeck_daemon.memory.lexical.reader import LexicalReader, Watermark
 from memdeck_daemon.memory.lexical.tokens import terms
+from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.store import outbox
 from tests.integration.memory.driver import MakeMemories, Memories, caller
 from tests.support.waiting import eventually
@@ -291,7 +293,7 @@ CRASHING = """
 import sys, uuid
 from pathlib import Path
 from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex
-from memdeck_daemon.memory.lexical.reader import Watermark
+from memdeck_daemon.memory.lexical.reader import LexicalReader, Watermark
 from memdeck_daemon.memory.model import Identifier
 
 index = LexicalIndex(Path(sys.argv[1]))
@@ -322,6 +324,26 @@ async def test_an_index_that_is_killed_is_as_its_watermark_says(tmp_path: Path) 
         assert position.id >= told
         assert 20 * position.id == index.documents
         index.close()
+
+
+async def test_what_is_loaded_is_found_when_it_is_committed(tmp_path: Path) -> None:
+    """And counts as held before, so that people see a rebuild go on. A loader's heap does not stay."""
+    index = LexicalIndex(tmp_path / "index")
+    owner = Identifier("user", "u")
+    await index.clear()
+    for number in range(3):
+        await index.load([Entry(uuid.uuid4(), (owner,), ("zebra", f"page{number}")) for _ in range(5)])
+    assert (0, 15, None) == (index.documents, index.held, index.position)
+    mark = Watermark("lineage", 7, 9)
+    await index.apply(Changes(), mark)
+    assert (15, 15, mark) == (index.documents, index.held, index.position)
+    assert 5 == len(index.search(owner, index.weights(owner, ["page1"], 15), 10))
+    await index.apply(Changes([Entry(uuid.uuid4(), (owner,), ("zebra",))]), Watermark("lineage", 7, 10))
+    assert 16 == index.held
+    index.close()
+    again = LexicalReader(tmp_path / "index")
+    again.refresh()
+    assert (16, Watermark("lineage", 7, 10)) == (again.documents, again.position)
 
 
 async def test_a_text_that_cannot_be_taken_apart_holds_up_nobody(make_memories: MakeMemories) -> None:

@@ -28,6 +28,8 @@ from memdeck_daemon.memory.lexical.reader import (
 from memdeck_daemon.memory.model import Identifier
 
 WRITER_BYTES: Final = 16 * 1024 * 1024
+LOADER_BYTES: Final = 128 * 1024 * 1024
+"""What a rebuild may collect before it is written. A search looks at each segment, and a small heap makes many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class LexicalIndex(LexicalReader):
     _busy: threading.Lock = field(init=False, default_factory=threading.Lock)
     """Held while a thread writes: one that was cancelled goes on to its end."""
     _closed: bool = field(init=False, default=False)
+    _loaded: int = field(init=False, default=0)
+    """Memories that were loaded and not committed yet."""
 
     def __post_init__(self) -> None:
         """Open the files, or start empty where there are none or they cannot be read.
@@ -75,6 +79,7 @@ class LexicalIndex(LexicalReader):
 
     def _start_empty(self) -> None:
         self.position = self._writer = None
+        self._loaded = 0
         if self.path.is_dir():
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -84,6 +89,29 @@ class LexicalIndex(LexicalReader):
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self.use(tantivy.Index(schema(), path=str(self.path), reuse=True))
+
+    @property
+    def held(self) -> int:
+        """How many memories it holds, those that are only loaded included."""
+        return self.documents + self._loaded
+
+    async def load(self, entries: Sequence[Entry]) -> None:
+        """Add memories to an index that was cleared; the next `apply` commits them. In a thread.
+
+        Raises:
+            IndexBroken: they cannot be written.
+        """
+        await asyncio.to_thread(self._load, entries)
+
+    def _load(self, entries: Sequence[Entry]) -> None:
+        with self._busy, self.guarded():
+            if self._closed:
+                return
+            if self._writer is None:
+                self._writer = self.index.writer(heap_size=LOADER_BYTES, num_threads=1)
+            for entry in entries:
+                self._writer.add_document(_document(entry))
+            self._loaded += len(entries)
 
     async def apply(self, changes: Changes, watermark: Watermark) -> None:
         """Commit changes and the watermark together; on return they are searchable. 5 to 60 ms, in a thread.
@@ -110,6 +138,9 @@ class LexicalIndex(LexicalReader):
         mark.add_text("watermark", msgspec.json.encode(watermark).decode())
         writer.add_document(mark)
         writer.commit()
+        if self._loaded:
+            writer.wait_merging_threads()  # and with it goes its large heap
+            self._writer, self._loaded = None, 0
         self.index.reload()
         self.renew(watermark)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from memdeck_daemon.memory.model import Identifier
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the schema and the tokens; another version is rebuilt."""
 WATERMARK: Final = "watermark"
 MOST_COUNTED: Final = 20_000
@@ -46,8 +46,6 @@ class Watermark(msgspec.Struct, frozen=True):
     xid: int = 0
     id: int = 0
     version: int = VERSION
-    complete: bool = True
-    """False while a rebuild is under way."""
 
 
 @dataclass(frozen=True, slots=True)

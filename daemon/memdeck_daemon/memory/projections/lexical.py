@@ -85,10 +85,10 @@ class LexicalProjection:
         return Projection(
             name=self.label,
             state="rebuilding" if self._rebuild_wanted else self.state,
-            holds=self.index.documents,
+            holds=self.index.held,
             memories=memories,
             lag=lag,
-            complete=position is not None and position.complete,
+            complete=position is not None,
             rebuilds=self.rebuilds,
             lineage=position.lineage if position else None,
             parked=self.parked,
@@ -131,7 +131,7 @@ class LexicalProjection:
             now = await outbox.horizon(connection)
             self.parked, _ = await outbox.parked(connection, self.name, 1)
         position = self.index.position
-        usable = position is not None and position.complete and position.lineage == lineage and known
+        usable = position is not None and position.lineage == lineage and known
         # A position in the future is that of a database that was replaced by an older one.
         ahead = position is not None and position.xid > now.xid
         if self._rebuild_wanted or not usable or ahead:
@@ -149,10 +149,9 @@ class LexicalProjection:
             await self._park(connection, None, [])
             count = 0
             async for batch in outbox.all_texts(connection, BATCH):
-                unfinished = Watermark(lineage, place.xid, place.id, complete=False)
                 entries, refused = await self._analysed(batch)
                 await self._park(connection, [], refused)
-                await self.index.apply(Changes(entries), unfinished)
+                await self.index.load(entries)
                 count += len(batch)
         await self.index.apply(Changes(), Watermark(lineage, place.xid, place.id))
         self.rebuilds += 1

@@ -70,9 +70,7 @@ class Spoken:
 
     def whole(self, vectors: VectorIndex) -> bool:
         """Whether nothing is between what the keyword index has seen and what the vector index remembers as its tail."""
-        if self.position is None or not self.position.complete:
-            return False
-        return (self.position.xid, self.position.id) >= vectors.tail_after
+        return self.position is not None and (self.position.xid, self.position.id) >= vectors.tail_after
 
 
 Cut = tuple[Block, NDArray[np.bool_]]

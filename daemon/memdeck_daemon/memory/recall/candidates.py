@@ -83,7 +83,7 @@ async def gather(
         # It has lost its position and is rebuilt; meanwhile the dense arm answers, and the answer says so.
         lexical, frequencies, complete = [], {}, False
     total = sum(
-        min((totals.get(name, 0) for name in branch), default=index.documents) for branch in wanted.branches
+        min((totals.get(name, 0) for name in branch), default=index.held) for branch in wanted.branches
     )
     exact = total <= most_exact
     found, whole_tail = await reads.candidates(
@@ -108,7 +108,7 @@ async def gather(
     block = Block(PrimaryVectors(remote.space, len(remote.vector)) if remote else None)
     await fill(block, lines)
     ids = {candidate.id for candidate in found}
-    current = position is not None and position.complete and whole_tail
+    current = position is not None and whole_tail
     return Candidates(
         block,
         np.fromiter((memory_id in ids for memory_id in block.ids), np.bool_, len(block)),
@@ -131,7 +131,7 @@ def _lexical(
     hits: dict[uuid.UUID, float] = {}
     frequencies = dict.fromkeys(wanted.terms, 0)
     for scope in sorted(narrowest, key=str):
-        total = totals.get(scope, 0) if scope else index.documents
+        total = totals.get(scope, 0) if scope else index.held
         weights = index.weights(scope, wanted.terms, total)
         hits.update(index.search(scope, weights, limit))
         for term, count in weights.frequencies.items():
