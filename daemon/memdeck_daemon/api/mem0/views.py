@@ -19,7 +19,7 @@ from memdeck_daemon.memory import model
 Answer = TypeVar("Answer")
 
 
-@lru_cache(maxsize=16_384)  # the same memories are shown again and again
+@lru_cache(maxsize=4_096)  # the same memories are shown again and again
 def iso(at: datetime) -> str:
     """ISO 8601 in UTC with microseconds: `2026-01-31T12:00:00.000000+00:00`."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
