@@ -134,8 +134,9 @@ class SearchProcess:
         return self.clock.monotonic() - self._asked_at if self._asked_at is not None else 0.0
 
     def _received(self, reply: Any) -> None:
-        self._asked_at = self.clock.monotonic() if len(self._waiting) > 1 else None
-        future = self._waiting.get(reply.number)
+        # Taken out here: whoever waited for it runs later, and several answers may come in one piece.
+        future = self._waiting.pop(reply.number, None)
+        self._asked_at = self.clock.monotonic() if self._waiting else None
         if future is not None and not future.done():
             future.set_result(reply.look if isinstance(reply, Looked) else reply)
 

@@ -84,3 +84,21 @@ async def test_where_nobody_was_answered_for_long_nobody_waits(
     with deadline.within(0.05):
         await process.answer(ASKING)
     assert 2 == len(channel.sent)
+
+
+async def test_answers_that_come_together_leave_nobody_waiting(
+    process: SearchProcess, channel: Silent
+) -> None:
+    """However long nobody asks after them, the next search is asked, and the process is not taken for stuck."""
+    asking = [asyncio.create_task(process.answer(ASKING)) for _ in range(3)]
+    await asyncio.wait(asking, timeout=0.1)
+    assert 3 == len(channel.sent)
+    for asked in channel.sent:
+        process._received(Answered(asked.number, total=7))
+    assert [7, 7, 7] == [one.total for one in await asyncio.gather(*asking)]
+    assert isinstance(process.clock, ManualClock)
+    process.clock.advance(client.SILENT + 0.1)
+    assert 0.0 == process._silent_for()
+    with deadline.within(0.05):
+        await process.answer(ASKING)
+    assert 4 == len(channel.sent)
