@@ -46,6 +46,8 @@ UNDER_WAY: Final = 256
 """Searches that wait at once; more go without."""
 SILENT: Final = 15.0
 """Seconds without any answer although somebody asked, after which the process is taken for stuck."""
+START: Final = 60.0
+"""As long it may take to begin."""
 LOOKS: Final = 0.5
 """Seconds between looks at the process."""
 FIRST_REST: Final = 0.5
@@ -55,6 +57,8 @@ LASTED: Final = 60.0
 GRACE: Final = 2.0
 """Seconds that it may take to end."""
 NONE: Final = Answered(0, "none")
+FIRST: Final = 0
+"""Number of the look by which it is found out that the process has started; nobody waits for it."""
 MODULE: Final = "memdeck_daemon.memory.searcher.process"
 
 
@@ -193,39 +197,49 @@ class SearchProcess:
         """One life of the process; how it ended."""
         opening = self.opening()
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", MODULE, stdin=theirs.fileno()
-            )
-        try:
-            self.pid, self._state = process.pid, "starting"
-            channel = Channel(Reply, self._received, self._lost)
+        with contextlib.ExitStack() as until_connected, theirs:
+            until_connected.callback(ours.close)
+            ours.setblocking(False)
+            channel = Channel(Reply, lambda reply: self._heard(channel, reply), self._lost)
             await asyncio.get_running_loop().create_connection(lambda: channel, sock=ours)
+            until_connected.pop_all()
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", MODULE, stdin=theirs.fileno()
+                )
+            except BaseException:
+                channel.close()
+                raise
+        # One task for its whole life: each wait of its own would stay in the loop's list until the process ends.
+        ended = asyncio.create_task(process.wait())
+        try:
+            self.pid, self._state, self._told = process.pid, "starting", opening.primary
             channel.send(opening)
-            self._told, self._channel = opening.primary, channel
-            return await self._watched(process)
+            channel.send(Look(FIRST))
+            self._asked_at = self.clock.monotonic()
+            return await self._watched(ended)
         finally:
-            await self._ended(process, ours)
+            await self._ended(process, channel, ended)
 
-    async def _watched(self, process: asyncio.subprocess.Process) -> str:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                code = await asyncio.wait_for(process.wait(), LOOKS)
-                return f"ended with code {code}"
+    def _heard(self, channel: Channel, reply: Any) -> None:
+        """It says something, so it has started: from now on it is asked."""
+        if self._channel is None:
+            self._channel, self._state = channel, "busy"
+        self._received(reply)
+
+    async def _watched(self, ended: asyncio.Task[int]) -> str:
+        while not (await asyncio.wait([ended], timeout=LOOKS))[0]:
             self._tell_spaces()
-            if self._silent_for() > SILENT:
+            if self._silent_for() > (START if self._channel is None else SILENT):
                 return "does not answer"
+        return f"ended with code {ended.result()}"
 
-    async def _ended(self, process: asyncio.subprocess.Process, ours: socket.socket) -> None:
+    async def _ended(
+        self, process: asyncio.subprocess.Process, channel: Channel, ended: asyncio.Task[int]
+    ) -> None:
         """Without it, however it was left."""
         self.pid = None
-        if self._channel is not None:
-            self._channel.close()
-        else:
-            ours.close()
-        try:
-            await asyncio.wait_for(process.wait(), GRACE)
-        except TimeoutError:
+        channel.close()
+        if not (await asyncio.wait([ended], timeout=GRACE))[0]:
             process.kill()
-            await process.wait()
+            await ended
