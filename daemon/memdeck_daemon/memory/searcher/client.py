@@ -89,7 +89,11 @@ class SearchProcess:
     """Since when somebody has waited without any answer to anybody. Monotonic seconds."""
     _state: str = "not started"
     _rebuilds: int = 0
-    """Of nothing, while there is no process."""
+    """Of nothing, while there is no process, and of those that have ended."""
+    _rebuilt: int = 0
+    """Of this process, as far as it has told."""
+    _rebuilding: bool = False
+    """It has been asked for a rebuild and has not told of one since."""
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     # --- for searches -------------------------------------------------------------------------------------------------
@@ -146,6 +150,9 @@ class SearchProcess:
 
     def _lost(self) -> None:
         self._channel, self._asked_at = None, None
+        # One that was under way could not be done: whoever waits for it must not wait for ever.
+        self._rebuilds += self._rebuilt + self._rebuilding
+        self._rebuilt, self._rebuilding = 0, False
         self._known.clear()
         for future in self._waiting.values():
             if not future.done():
@@ -159,6 +166,8 @@ class SearchProcess:
             return VectorsLook([], settled=True, rebuilds=self._rebuilds)
         found = await self._exchanged(Look, None)
         if isinstance(found, VectorsLook):
+            if found.rebuilds > self._rebuilt:
+                self._rebuilt, self._rebuilding = found.rebuilds, False
             return replace(found, rebuilds=found.rebuilds + self._rebuilds)
         state = f"search process: {self._state}"
         return VectorsLook(
@@ -169,7 +178,9 @@ class SearchProcess:
 
     def rebuild_soon(self) -> None:
         """Have all of them made anew; they serve until then."""
-        if self._channel is None or not self._channel.send(Rebuild()):
+        if self._channel is not None and self._channel.send(Rebuild()):
+            self._rebuilding = True
+        else:
             self._rebuilds += 1  # done already
 
     # --- the process --------------------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class Process:
         self._primary: PrimarySpace | None = None
         self._opened = asyncio.Event()
         self._opening: Opening | None = None
+        self._rebuild_wanted = False
+        """Before there was anything to rebuild."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -91,6 +93,8 @@ class Process:
             lambda: _refreshed(reader),
         )
         self._engine = Engine(vectors, BigOwners(database, reader))
+        if self._rebuild_wanted:
+            self._engine.rebuild_soon()
         heap.settle()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(vectors.follow())
@@ -107,6 +111,8 @@ class Process:
                 self._primary = primary
             case Rebuild() if self._engine is not None:
                 self._engine.rebuild_soon()
+            case Rebuild():
+                self._rebuild_wanted = True
             case Opening():
                 self._opening, self._primary = message, message.primary
                 self._opened.set()

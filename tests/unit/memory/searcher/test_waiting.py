@@ -9,7 +9,7 @@ import pytest
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.searcher import client
 from memdeck_daemon.memory.searcher.client import SearchProcess
-from memdeck_daemon.memory.searcher.wire import Answered, Asking
+from memdeck_daemon.memory.searcher.wire import Answered, Asking, Looked, VectorsLook
 from tests.fakes.clock import ManualClock
 
 ASKING = Asking(
@@ -102,3 +102,22 @@ async def test_answers_that_come_together_leave_nobody_waiting(
     with deadline.within(0.05):
         await process.answer(ASKING)
     assert 4 == len(channel.sent)
+
+
+async def test_rebuilds_are_counted_over_the_lives_of_the_process(
+    process: SearchProcess, channel: Silent
+) -> None:
+    """One that ends amid a rebuild counts too: whoever waits for its end would wait for ever."""
+    process._wanted.set()
+    for told in (0, 2):
+        looking = asyncio.create_task(process.look())
+        await asyncio.wait([looking], timeout=0.1)
+        process._received(Looked(channel.sent[-1].number, VectorsLook([], settled=True, rebuilds=told)))
+        assert told == (await looking).rebuilds
+    process._lost()
+    assert 2 == (await process.look()).rebuilds
+    process._channel = channel  # type: ignore[assignment]
+    process.rebuild_soon()
+    assert 2 == process._rebuilds
+    process._lost()
+    assert 3 == (await process.look()).rebuilds
