@@ -28,7 +28,7 @@ from memdeck_common.errors import (
 )
 from memdeck_common.log import action
 from memdeck_daemon.infra.resilience import deadline
-from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen
+from memdeck_daemon.infra.resilience.breaker import Breaker, BreakerOpen, Policy
 from memdeck_daemon.infra.resilience.bulkhead import Overloaded
 from memdeck_daemon.infra.resilience.guard import Guard, Room
 from memdeck_daemon.infra.resilience.policies import POSTGRESQL
@@ -83,11 +83,15 @@ COME_BACK: Final = 2
 
 
 def guard_of(
-    clock: Clock, connections: int, patience: float, tell: Callable[[Breaker], None] = lambda _: None
+    clock: Clock,
+    connections: int,
+    patience: float,
+    tell: Callable[[Breaker], None] = lambda _: None,
+    policy: Policy = POSTGRESQL,
 ) -> Guard:
     """The guard of a database that takes so many connections; a request waits `patience` seconds for one."""
     room = Room(calls=connections, queue=QUEUE, patience=patience)
-    return Guard("postgresql", POSTGRESQL, (*GONE, *SILENT), clock, room, tell=tell)
+    return Guard("postgresql", policy, (*GONE, *SILENT), clock, room, tell=tell)
 
 
 class Database:

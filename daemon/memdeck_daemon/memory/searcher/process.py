@@ -23,8 +23,9 @@ from memdeck_common.clock import SystemClock
 from memdeck_common.errors import MemdeckError
 from memdeck_common.log import action
 from memdeck_daemon.infra import heap, interpreter
-from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.postgres.database import Database, guard_of
 from memdeck_daemon.infra.postgres.pool import open_pool
+from memdeck_daemon.infra.resilience.policies import POSTGRESQL_UNWATCHED
 from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall.big import BigOwners
@@ -81,7 +82,9 @@ class Process:
         await _alone(opening.vectors)
         clock = SystemClock()
         settings = replace(opening.database, pool_min=1, pool_max=CONNECTIONS)
-        database = Database(await _pool(opening.dsn, settings), acquire_timeout=settings.acquire_timeout)
+        patience = settings.acquire_timeout
+        guard = guard_of(clock, CONNECTIONS, patience, policy=POSTGRESQL_UNWATCHED)
+        database = Database(await _pool(opening.dsn, settings), acquire_timeout=patience, guard=guard)
         reader = LexicalReader(Path(opening.lexical))
         vectors = VectorIndexes(
             database,
