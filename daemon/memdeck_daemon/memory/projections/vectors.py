@@ -58,8 +58,7 @@ SHARE: Final = 64
 SAVE_EVERY: Final = 1_800.0
 """Seconds after which it is saved when anything has changed at all."""
 GROWN: Final = 4
-"""An index is made anew when its owner has so many times the memories from which it learnt, or
-when this share of its rows is dead."""
+"""An index is made anew with so many times the memories from which it learnt, or with this share of dead rows."""
 
 
 @dataclass(slots=True)
@@ -119,6 +118,10 @@ class VectorIndexes:
             self._wanted[key] = owner
             self._states[key] = "waits"
             self._woken.set()
+
+    def try_again(self) -> None:
+        """What could not be made may be possible now: other spaces are searched."""
+        self._not_before.clear()
 
     async def fresh(self, index: VectorIndex, generation: int | None = None) -> bool:
         """Bring it up to what was committed before this call; False: that takes too long, do without it.
@@ -180,7 +183,7 @@ class VectorIndexes:
 
     def rebuild_soon(self) -> None:
         """Have all of them made anew; they serve until then."""
-        self._not_before.clear()
+        self.try_again()
         self.rebuilds += not self._indexes  # done already
         for key, index in self._indexes.items():
             self._anew.add(key)

@@ -112,6 +112,8 @@ class Process:
                 self._start(self._look(number))
             case Spaces(primary):
                 self._primary = primary
+                if self._engine is not None:
+                    self._engine.vectors.try_again()
             case Rebuild() if self._engine is not None:
                 self._engine.rebuild_soon()
             case Rebuild():
