@@ -228,6 +228,20 @@ async def test_another_lineage_makes_it_anew(big: Make) -> None:
     await eventually(anew, what="an index of the new lineage", timeout=60)
 
 
+async def test_a_vector_of_an_earlier_text_is_not_taken(big: Make) -> None:
+    """It was read while the memory was changed: the memory waits in another row by then, for another vector."""
+    memories = await big()
+    index = await ready(memories)
+    (new,) = await memories.add("moss grows", user=OWNER)
+    assert await memories.vectors.fresh(index)
+    row, vector = len(index.rows) - 1, np.zeros(index.dimensions, np.float16)
+    index.waiting[new] = row
+    index.fill([(new, vector)], {new: row - 1})
+    assert {new: row} == index.waiting
+    index.fill([(new, vector)], {new: row})
+    assert {} == index.waiting
+
+
 async def test_without_room_there_is_none_and_the_reason_is_told(make_memories: MakeMemories) -> None:
     """Searches are answered nevertheless."""
     memories = await make_memories(

@@ -205,8 +205,8 @@ class VectorIndexes:
         await self.fresh(index)
         if index.waiting:
             async with self.database.connection() as connection:
-                wanted = list(itertools.islice(index.waiting, MOST_MISSING))
-                index.fill(await queue.vectors(connection, index.space, str(index.owner), wanted))
+                wanted = dict(itertools.islice(index.waiting.items(), MOST_MISSING))
+                index.fill(await queue.vectors(connection, index.space, str(index.owner), wanted), wanted)
 
     async def work(self) -> None:
         """Make, open and save until cancelled."""

@@ -6,7 +6,7 @@ vector stored, only while it carries the number under which its text was read.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -155,7 +155,7 @@ async def length(connection: Any, space_id: int, limit: int) -> Length:
 
 
 async def vectors(
-    connection: Any, space_id: int, owner: str, ids: Sequence[uuid.UUID]
+    connection: Any, space_id: int, owner: str, ids: Iterable[uuid.UUID]
 ) -> list[tuple[uuid.UUID, NDArray[np.float16]]]:
     """The vectors that memories of an owner have by now."""
     rows = await connection.fetch(

@@ -8,7 +8,7 @@ its rows as they were. Refuses to read the database.
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -214,12 +214,15 @@ class VectorIndex:
         if row is not None:
             self._local.pop(row, None)
 
-    def fill(self, found: Iterable[tuple[uuid.UUID, Halves]]) -> None:
-        """Vectors of rows that waited."""
+    def fill(self, found: Iterable[tuple[uuid.UUID, Halves]], wanted: Mapping[uuid.UUID, int]) -> None:
+        """Vectors of rows that waited; `wanted`: the rows for which they were read.
+
+        A memory that has been changed since waits in another row, for the vector of another text.
+        """
         filled = []
         for memory_id, vector in found:
             row = self.waiting.get(memory_id)
-            if row is not None and len(vector) == self.dimensions:
+            if row is not None and row == wanted[memory_id] and len(vector) == self.dimensions:
                 self._forget(memory_id)
                 filled.append((row, vector))
         self._fill(filled)
