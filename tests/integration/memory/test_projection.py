@@ -136,6 +136,23 @@ async def test_a_new_lineage_is_rebuilt(make_memories: MakeMemories, tmp_path: P
     assert await lineage(second) == (second.index.position.lineage if second.index.position else "")
 
 
+async def test_a_new_lineage_is_noticed_while_it_follows(make_memories: MakeMemories, tmp_path: Path) -> None:
+    """A pool opens lost connections again without a word: whoever rested meanwhile has seen no error."""
+    memories = await make_memories(folder=tmp_path / "index")
+    await memories.add("zebra old", user="u", agent="a")
+    await follows(memories, 1)
+    await memories.rows("UPDATE memory.lineage SET id = gen_random_uuid()")
+    known = await lineage(memories)
+    await memories.add("zebra new", user="u", agent="a")
+
+    def noticed() -> bool:
+        position = memories.index.position
+        return position is not None and known == position.lineage
+
+    await eventually(noticed, what="an index of the new lineage", timeout=20)
+    await follows(memories, 2)
+
+
 async def test_a_position_in_the_future_is_not_believed(make_memories: MakeMemories, tmp_path: Path) -> None:
     """A database that was replaced by an older one, past our own restore: what comes now would be taken for read."""
     first = await make_memories(folder=tmp_path / "index", background=WRITER_ONLY)

@@ -185,6 +185,9 @@ class LexicalProjection:
             return False
         after = outbox.Position(position.xid, position.id)
         async with self.database.connection() as connection:
+            if await outbox.lineage(connection) != position.lineage:  # restored, and no connection was lost
+                self.rebuild_soon()
+                return False
             places, upto = await outbox.read(connection, after, BATCH)
             found = await outbox.texts(connection, places) if places else []
             await self._acknowledge(connection, after, position.lineage)

@@ -70,7 +70,10 @@ class Spoken:
 
     def whole(self, vectors: VectorIndex) -> bool:
         """Whether nothing is between what the keyword index has seen and what the vector index remembers as its tail."""
-        return self.position is not None and (self.position.xid, self.position.id) >= vectors.tail_after
+        position = self.position
+        if position is None or position.lineage != vectors.lineage:
+            return False
+        return (position.xid, position.id) >= vectors.tail_after
 
 
 Cut = tuple[Block, NDArray[np.bool_]]
@@ -183,7 +186,7 @@ def _rows_of(vectors: VectorIndex, ids: list[uuid.UUID]) -> Ints:
 def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) -> Ints:
     """Rows that hold a word of the question and are not in the keyword index yet."""
     tail = vectors.tail
-    if position is None:
+    if position is None or position.lineage != vectors.lineage:
         return NOTHING
     while tail and (tail[0][0], tail[0][1]) <= (position.xid, position.id):
         tail.popleft()
