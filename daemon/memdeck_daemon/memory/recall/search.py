@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -350,7 +351,9 @@ def _asking(
         factor=remote.factor if remote else 1.0,
         offset=remote.offset if remote else 0.0,
         complete=remote is None or remote.complete,
-        filter=None if _names_owner_only(question) else filter_codec.plain(question.where),
+        filter=None
+        if _names_owner_only(question)
+        else msgspec.json.encode(filter_codec.plain(question.where)),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from time import perf_counter
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +83,7 @@ def _lacks_local(asking: Asking, index: VectorIndex) -> bool:
 
 
 def _wanted(asking: Asking) -> Wanted:
-    where = NOTHING if asking.filter is None else filter_codec.read(asking.filter)
+    where = NOTHING if asking.filter is None else filter_codec.read(msgspec.json.decode(asking.filter))
     return Wanted(
         where,
         filters.branches(where) if asking.filter is not None else (),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from memdeck_common.settings import Database
 from memdeck_common.wire.projections import VectorStatus
-from memdeck_daemon.memory.model import Json, Kind, Part
+from memdeck_daemon.memory.model import Kind, Part
 
 LENGTH: Final = struct.Struct(">I")
 
@@ -72,8 +72,8 @@ class Asking(Struct, frozen=True, array_like=True, tag="asking"):
     factor: float
     offset: float
     complete: bool
-    filter: Json | None
-    """None where it names nothing but the owner."""
+    filter: bytes | None
+    """As JSON, whose numbers have no bounds; None where it names nothing but the owner."""
     number: int = 0
     """Of the message; the sender counts."""
 
