@@ -75,6 +75,8 @@ class Engine:
             return Answered(asking.number, "local")
         begun, wanted = perf_counter(), _wanted(asking)
         proposed = await self.arms.gather(index, wanted, plain=asking.filter is None)
+        if _lacks_local(asking, index):  # by now: something was written while the database filtered
+            return Answered(asking.number, "local")
         return _answered(asking, wanted, index, proposed, begun)
 
 
