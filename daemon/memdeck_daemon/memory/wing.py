@@ -140,7 +140,7 @@ async def opened(
         primary = partial(_primary, spaces)
         big: Engine | SearchProcess
         for_vectors: dict[str, Callable[[], Coroutine[Any, Any, None]]]
-        if apart is not None:
+        if apart is not None and room:
 
             def opening() -> Opening:
                 return Opening(

@@ -1,23 +1,35 @@
 """Big owners are searched in a process of their own: with the same answers, and without it where it is not there."""
 
 import asyncio
+import fcntl
+import gc
+import logging
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from memdeck_common.clock import SystemClock
+from memdeck_common.settings import Database as DatabaseSettings
+from memdeck_common.settings import Memory as MemorySettings
+from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
+from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.model import Found, Identifier
 from memdeck_daemon.memory.searcher import client
 from memdeck_daemon.memory.searcher.client import MODULE, SearchProcess
-from memdeck_daemon.memory.searcher.wire import Asking
-from tests.integration.memory.driver import LIFE, OWNER, MakeMemories, Memories, caller
+from memdeck_daemon.memory.searcher.engine import Engine
+from memdeck_daemon.memory.searcher.wire import Asking, Opening
+from tests.integration.memory.driver import LIFE, OWNER, MakeMemories, Memories, caller, execute
 from tests.support.waiting import eventually
 
 MINE = {"user_id": OWNER}
@@ -30,6 +42,32 @@ QUESTIONS = LIFE.batch(0, 10_000).texts[:12]
 def dsn(loaded_dsn: str) -> str:
     """A copy of the test's own; `make_memories` opens it."""
     return loaded_dsn
+
+
+def asking_with(local: bytes) -> Asking:
+    """A question about the big owner, of unknown generation: the process asks the database."""
+    return Asking(
+        kind="user", value=OWNER, space=1, query="q", top_k=5, threshold=0.0, today=None, explain=False,
+        generation=None, local=local, primary=b"", factor=1.0, offset=0.0, complete=True, filter=None,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def lonely(folder: Path, primary: Callable[[], None] = lambda: None) -> AsyncIterator[SearchProcess]:
+    """A process without a database, kept running."""
+    opening = Opening(
+        "postgresql://nobody@127.0.0.1:1/nothing", DatabaseSettings(), str(folder / "lexical"), str(folder / "vectors"),
+        "nobody", 1, None, logging.WARNING,
+    )  # fmt: skip
+    process = SearchProcess(lambda: opening, primary, SystemClock())
+    (folder / "vectors/index").mkdir(parents=True)
+    running = asyncio.create_task(process.run(folder / "vectors"))
+    try:
+        yield process
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 def process_of(memories: Memories) -> SearchProcess:
@@ -102,6 +140,15 @@ async def test_its_answers_are_those_of_a_search_in_this_process(
             assert await same(question, where)
 
 
+async def test_a_filter_may_name_any_number(make_memories: MakeMemories, tmp_path: Path) -> None:
+    """JSON has larger ones than the process is told others in."""
+    memories = await apart(make_memories, tmp_path)
+    (new,) = await memories.add("moss grows under ferns", user=OWNER, metadata={"spores": 2**70})
+    found = await memories.search("ferns", {"AND": [MINE, {"metadata": {"spores": 2**70}}]})
+    assert [new] == [hit.memory.id for hit in found.hits]
+    assert used(found)
+
+
 async def test_it_sees_every_write_that_was_answered(make_memories: MakeMemories, tmp_path: Path) -> None:
     memories = await apart(make_memories, tmp_path)
     for number in range(20):
@@ -156,11 +203,7 @@ async def test_a_question_that_fails_ends_nothing(make_memories: MakeMemories, t
     memories = await apart(make_memories, tmp_path)
     process = process_of(memories)
     before = process.pid
-    asking = Asking(
-        kind="user", value=OWNER, space=1, query="q", top_k=5, threshold=0.0, today=None, explain=False,
-        generation=None, local=b"\0" * 12, primary=b"", factor=1.0, offset=0.0, complete=True, filter=None,
-    )  # fmt: skip
-    assert "none" == (await process.answer(asking)).state
+    assert "none" == (await process.answer(asking_with(b"\0" * 12))).state
     assert used(await memories.search(QUESTIONS[3], MINE))
     assert before == process.pid
 
@@ -200,3 +243,90 @@ async def test_people_see_its_indexes(make_memories: MakeMemories, tmp_path: Pat
         return (await memories.big.look()).rebuilds == 1
 
     await eventually(rebuilt, what="a new index", timeout=60)
+
+
+async def test_a_rebuild_that_is_asked_for_too_early_is_counted(
+    make_memories: MakeMemories, tmp_path: Path
+) -> None:
+    """Whoever waits for its end would wait for ever."""
+    (tmp_path / "lexical-vectors").mkdir()
+    held = os.open(tmp_path / "lexical-vectors", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as a process does that is about to end
+    memories = await make_memories(folder=tmp_path / "lexical", background=APART, apart=True)
+    await memories.search(QUESTIONS[0], MINE)
+
+    async def listens() -> bool:
+        return not (await memories.big.look()).parts
+
+    await eventually(listens, what="a process that listens", timeout=20)
+    memories.big.rebuild_soon()
+    assert 0 == (await memories.big.look()).rebuilds
+    os.close(held)
+
+    async def counted() -> bool:
+        return (await memories.big.look()).rebuilds == 1
+
+    await eventually(counted, what="the rebuild", timeout=20)
+
+
+async def test_it_uses_the_database_as_soon_as_it_is_back(
+    make_memories: MakeMemories, tmp_path: Path, cluster: EmbeddedCluster
+) -> None:
+    """Nobody tells the process; it has to try for itself, and often."""
+    memories = await apart(make_memories, tmp_path)
+    process, name = process_of(memories), await memories.value("SELECT current_database()")
+    asking = asking_with(np.full(DIMENSIONS, DIMENSIONS**-0.5, np.float32).tobytes())
+    assert "found" == (await process.answer(asking)).state
+    await execute(cluster.dsn, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - the test's own
+    await execute(cluster.dsn, ended)
+    assert {"none"} == {(await process.answer(asking)).state for _ in range(20)}
+    await execute(cluster.dsn, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    async def found() -> bool:
+        return (await process.answer(asking)).state == "found"
+
+    await eventually(found, what="an answer that asked the database", timeout=10)
+
+
+async def test_nobody_waits_for_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is as slow as can be."""
+    (tmp_path / "never_listens.py").write_text("import signal\nsignal.pause()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name, value in (("MODULE", "never_listens"), ("DEADLINE", 60.0), ("GRACE", 0.1)):
+        monkeypatch.setattr(client, name, value)
+    async with lonely(tmp_path) as process:
+        await eventually(lambda: process.pid is not None, what="a process", timeout=20)
+        async with asyncio.timeout(5):
+            assert "none" == (await process.answer(asking_with(b""))).state
+            assert ["search process: starting"] == [part.state for part in (await process.look()).parts]
+
+
+async def test_looking_after_it_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at twice a second, for months."""
+    monkeypatch.setattr(client, "LOOKS", 0.001)
+    looks, seen = count(), [0]
+
+    def look() -> None:
+        seen[0] = next(looks)
+
+    before = _given_up()
+    async with lonely(tmp_path, look):
+        await eventually(lambda: seen[0] > 200, what="two hundred looks", timeout=20)
+        assert _given_up() - before < 50
+
+
+def _given_up() -> int:
+    """Futures that are kept although nobody waits for them any more."""
+    gc.collect()
+    return sum(type(one) is asyncio.Future and one.cancelled() for one in gc.get_objects())
+
+
+async def test_there_is_none_without_room(make_memories: MakeMemories) -> None:
+    """With MEMDECK_VECTOR_BYTES=0 it would have nothing to do."""
+    settings = MemorySettings(index_interval=0.02, vector_bytes=0)
+    memories = await make_memories(background=("writer",), settings=settings, apart=True)
+    assert isinstance(memories.big, Engine)
+    assert (await memories.search(QUESTIONS[0], MINE)).hits
