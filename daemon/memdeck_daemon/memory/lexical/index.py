@@ -6,6 +6,7 @@ the outbox rebuilds.
 """
 
 import asyncio
+import contextlib
 import shutil
 import threading
 import uuid
@@ -78,8 +79,11 @@ class LexicalIndex(LexicalReader):
                 ) from None
 
     def _start_empty(self) -> None:
-        self.position = self._writer = None
-        self._loaded = 0
+        writer, self.position, self._writer, self._loaded = self._writer, None, None, 0
+        if writer is not None:
+            # Let go of without this it would write down what was loaded, and hold Python's lock meanwhile.
+            with contextlib.suppress(IndexBroken), self.guarded():
+                writer.rollback()
         if self.path.is_dir():
             shutil.rmtree(self.path, ignore_errors=True)
         else:
