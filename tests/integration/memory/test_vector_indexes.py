@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -240,6 +242,28 @@ async def test_a_vector_of_an_earlier_text_is_not_taken(big: Make) -> None:
     assert {new: row} == index.waiting
     index.fill([(new, vector)], {new: row})
     assert {} == index.waiting
+
+
+async def test_what_was_read_before_a_change_does_not_take_its_place(big: Make) -> None:
+    """A memory that waits for long is read again to be saved; one that is changed meanwhile is newer in the index."""
+    memories = await big()
+    index = await ready(memories)
+    (new,) = await memories.add("moss grows", user=OWNER)
+    assert await memories.vectors.fresh(index)
+    before = len(index.rows)
+    index.waiting[new] = before - 1
+
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[Any]:
+        async with memories.database.connection() as one:
+            yield one
+        await memories.change(new, text="ferns grow")
+        assert await memories.vectors.fresh(index)
+
+    slow: Any = SimpleNamespace(connection=connection)
+    memories.vectors.maker.database = slow
+    await memories.vectors.maker._put(index, [new])
+    assert before + 1 == len(index.rows)
 
 
 async def test_without_room_there_is_none_and_the_reason_is_told(make_memories: MakeMemories) -> None:

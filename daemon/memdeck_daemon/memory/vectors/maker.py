@@ -228,13 +228,21 @@ class Maker:
         files.write(index.path, told, index.rows, index.view.projection, lists)
 
     async def _put(self, index: VectorIndex, ids: list[uuid.UUID]) -> None:
-        """Read memories and give each a new row, in memory alone."""
+        """Read memories and give each a new row, in memory alone; not those that get one meanwhile, or are gone."""
         for some in parts(ids):
+            before = [index.waiting.get(memory_id) for memory_id in some]
             async with self.database.connection() as connection:
                 places = [(str(index.owner), memory_id) for memory_id in some]
                 space = None if index.space == LOCAL else index.space
                 lines = await blocks.with_neighbours(connection, places, 0, space)
-            index.put(await asyncio.to_thread(prepare, lines))
+            found = {item.line.id: item for item in await asyncio.to_thread(prepare, lines)}
+            index.put(
+                [
+                    found[memory_id]
+                    for memory_id, row in zip(some, before, strict=True)
+                    if memory_id in found and index.waiting.get(memory_id) == row
+                ]
+            )
 
     # --- saving -------------------------------------------------------------------------------------------------------
 
