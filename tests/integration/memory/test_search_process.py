@@ -16,13 +16,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memdeck_common.clock import SystemClock
 from memdeck_common.settings import Database as DatabaseSettings
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.infra.postgres.cluster import EmbeddedCluster
+from memdeck_daemon.memory import filter_codec, filters
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.model import Found, Identifier
 from memdeck_daemon.memory.searcher import client
@@ -287,6 +290,24 @@ async def test_it_uses_the_database_as_soon_as_it_is_back(
         return (await process.answer(asking)).state == "found"
 
     await eventually(found, what="an answer that asked the database", timeout=10)
+
+
+async def test_a_filter_that_takes_long_costs_nobody_the_index(
+    make_memories: MakeMemories, tmp_path: Path
+) -> None:
+    """The process answers that it found nothing in time; without any answer it would be done without, and ended."""
+    memories = await apart(make_memories, tmp_path)
+    process, where = process_of(memories), {"AND": [MINE, {"metadata": {"kind": "plant"}}]}
+    asking = asking_with(np.full(DIMENSIONS, DIMENSIONS**-0.5, np.float32).tobytes())
+    filtered = msgspec.json.encode(filter_codec.plain(filters.parse(where)))
+    async with memories.database.transaction() as connection:
+        await connection.execute("LOCK TABLE memory.memories")
+        assert "none" == (await process.answer(replace(asking, filter=filtered))).state
+
+        async def found() -> bool:
+            return (await process.answer(asking)).state == "found"
+
+        await eventually(found, what="an answer to somebody else", timeout=5)
 
 
 async def test_nobody_waits_for_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory import filter_codec, filters
 from memdeck_daemon.memory.embedding.queries import RemoteQuery
 from memdeck_daemon.memory.lexical.tokens import query_terms
@@ -24,6 +25,8 @@ from memdeck_daemon.memory.recall.ranking import asked_about, ranked_among
 from memdeck_daemon.memory.searcher.wire import Answered, Asking, VectorsLook
 from memdeck_daemon.memory.vectors.index import VectorIndex
 
+FILTERING: Final = 2.0
+"""Seconds that the database may take to filter. Nobody waits longer, and who answers nobody is taken for stuck."""
 NOTHING: Final[filters.Filter] = filters.All(())
 """In place of a filter that need not be applied."""
 
@@ -74,7 +77,8 @@ class Engine:
         if _lacks_local(asking, index):
             return Answered(asking.number, "local")
         begun, wanted = perf_counter(), _wanted(asking)
-        proposed = await self.arms.gather(index, wanted, plain=asking.filter is None)
+        with deadline.within(FILTERING):
+            proposed = await self.arms.gather(index, wanted, plain=asking.filter is None)
         if _lacks_local(asking, index):  # by now: something was written while the database filtered
             return Answered(asking.number, "local")
         return _answered(asking, wanted, index, proposed, begun)
