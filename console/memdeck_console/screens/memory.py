@@ -108,7 +108,8 @@ class MemoryScreen(DeckScreen):
 
     def show(self, view: View, *, frozen: bool) -> None:
         """The daemon's role decides what is offered."""
-        self.query_one(Actions).allowed = self.may_write
+        for actions in self.query(Actions):  # gone already where the app is about to end
+            actions.allowed = self.may_write
         super().show(view, frozen=frozen)
 
     @property
