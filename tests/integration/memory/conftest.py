@@ -9,7 +9,7 @@ import inspect
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +96,8 @@ async def loaded(cluster: EmbeddedCluster, template: str) -> str:
 @pytest_asyncio.fixture(loop_scope="session")
 async def loaded_dsn(cluster: EmbeddedCluster, loaded: str) -> AsyncIterator[str]:
     """The address of a copy of one's own."""
-    name = fresh_name("own")
-    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {loaded}")
-    yield _address(cluster, name)
-    await execute(cluster.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    async with _copied(cluster, loaded) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -126,10 +124,8 @@ def user(scope: str) -> str:
 @pytest_asyncio.fixture(loop_scope="session")
 async def dsn(cluster: EmbeddedCluster, template: str) -> AsyncIterator[str]:
     """The address of a database of one's own, migrated and empty."""
-    name = fresh_name("own")
-    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _address(cluster, name)
-    await execute(cluster.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    async with _copied(cluster, template) as address:
+        yield address
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -142,6 +138,15 @@ async def make_memories(dsn: str, embedder: LocalEmbedder, tmp_path: Path) -> As
             return await stack.enter_async_context(opened(dsn, embedder, folder, **options))
 
         yield make
+
+
+@asynccontextmanager
+async def _copied(cluster: EmbeddedCluster, template: str) -> AsyncIterator[str]:
+    """A database that is made from another one and removed at the end."""
+    name = fresh_name("own")
+    await execute(cluster.dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _address(cluster, name)
+    await execute(cluster.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _address(cluster: EmbeddedCluster, name: str) -> str:

@@ -2,8 +2,8 @@
 
 Owns the arms of such a search: the dense arm in the owner's vector index, then the lexical arm in the keyword index, one
 after the other on the event loop, which serves nothing else (`memory/searcher`): a thread for either costs more in turns
-at Python's lock than it gains. Rows, neighbours, terms and cosines of the candidates come from the index, so that the database is asked for the few memories
-of the answer only. Memories that the keyword index has not committed yet are
+at Python's lock than it gains. Rows, neighbours, terms and cosines of the candidates come from the index, so that the
+database is asked for the few memories of the answer only. Memories that the keyword index has not committed yet are
 looked through word by word. A filter that looks at more than the name is applied by the database: to more proposals than
 usual first, and where too few of them pass, to all memories, of which those that match are then compared one by one.
 """

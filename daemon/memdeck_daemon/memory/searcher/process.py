@@ -62,8 +62,7 @@ class Process:
         self._channel: Channel | None = None
         self._engine: Engine | None = None
         self._primary: PrimarySpace | None = None
-        self._opened = asyncio.Event()
-        self._opening: Opening | None = None
+        self._openings = asyncio.Queue[Opening](1)
         self._rebuild_wanted = False
         """Before there was anything to rebuild."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,10 +73,7 @@ class Process:
         end = socket.socket(fileno=os.dup(sys.stdin.fileno()))
         channel = self._channel = Channel(Request, self._received, lambda: os._exit(0))
         await loop.create_connection(lambda: channel, sock=end)
-        await self._opened.wait()
-        opening = self._opening
-        if opening is None:
-            raise TypeError
+        opening = await self._openings.get()
         logging.getLogger().setLevel(opening.level)
         await _alone(opening.vectors)
         clock = SystemClock()
@@ -119,8 +115,8 @@ class Process:
             case Rebuild():
                 self._rebuild_wanted = True
             case Opening():
-                self._opening, self._primary = message, message.primary
-                self._opened.set()
+                self._primary = message.primary
+                self._openings.put_nowait(message)
 
     def _ask(self, asking: Asking) -> None:
         found = Answered(asking.number, "none")

@@ -2,7 +2,7 @@
 
 Owns the joint state: sealed rows are in the files and in the lists; rows behind them are in memory alone and compared by
 their codes one by one, until a save seals them. Whole vectors decide: what the codes propose is compared again.
-Applies changes on the event loop, searches in threads: arrays are only appended to, so a search that runs meanwhile sees
+Changes and searches happen on the event loop, saves in a thread: arrays are only appended to, so a save that runs meanwhile sees
 its rows as they were. Refuses to read the database.
 """
 
@@ -257,7 +257,7 @@ class VectorIndex:
             base, lists, projection, self.view.fresh.behind(len(self.rows) - len(base), projection)
         )
 
-    # --- searching, in a thread ---------------------------------------------------------------------------------------
+    # --- searching ----------------------------------------------------------------------------------------------------
 
     def cosines(self, rows: Ints, query: Halves) -> Floats:
         """With a unit vector. Shape: (rows,)."""
