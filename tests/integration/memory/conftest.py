@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 
 from bench.bulk import Loader
+from bench.synthetic import Batch
 from memdeck_common.clock import SystemClock
 from memdeck_common.paths import Home
 from memdeck_common.settings import Database as DatabaseSettings
@@ -79,6 +80,18 @@ def template(cluster: EmbeddedCluster) -> str:
 
     asyncio.run(make())
     return "template_wing"
+
+
+@pytest.fixture(scope="session")
+def first_batch() -> Batch:
+    """The first 10,000 of the loaded memories. A fixture, because making them holds a loop for 0.2 s and more."""
+    return LIFE.batch(0, 10_000)
+
+
+@pytest.fixture(scope="session")
+def second_batch() -> Batch:
+    """The next 10,000: the loaded ones and more, those from 12,000 on of `OTHER`."""
+    return LIFE.batch(10_000, 10_000)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

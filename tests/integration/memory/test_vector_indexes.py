@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from bench.synthetic import Batch
 from memdeck_common.errors import NotFound
 from memdeck_common.settings import Memory as MemorySettings
 from memdeck_daemon.memory.lexical.index import Changes
@@ -79,11 +80,11 @@ async def nearest(memories: Memories, index: VectorIndex, query: Any) -> list[uu
     return [row["id"] for row in rows]
 
 
-async def test_it_finds_what_exact_search_finds(big: Make) -> None:
+async def test_it_finds_what_exact_search_finds(big: Make, first_batch: Batch) -> None:
     """At least 95 of 100 of the ten nearest, of an owner with 12,000 memories."""
     memories = await big()
     index = await ready(memories)
-    _, queries = LIFE.questions(LIFE.batch(0, 10_000), 60, 1)
+    _, queries = LIFE.questions(first_batch, 60, 1)
     kept = []
     for query in queries:
         exact = await nearest(memories, index, query)
@@ -92,12 +93,13 @@ async def test_it_finds_what_exact_search_finds(big: Make) -> None:
     assert np.mean(kept) >= 0.95
 
 
-async def test_a_search_reads_candidates_from_memory_and_answers_from_the_database(big: Make) -> None:
+async def test_a_search_reads_candidates_from_memory_and_answers_from_the_database(
+    big: Make, first_batch: Batch
+) -> None:
     memories = await big()
     await memories.projection.rebuild(await memories.value("SELECT id::text FROM memory.lineage"))
-    batch = LIFE.batch(0, 10_000)
-    found = await memories.search(batch.texts[17], MINE)
-    assert batch.ids[17] == found.hits[0].memory.id
+    found = await memories.search(first_batch.texts[17], MINE)
+    assert first_batch.ids[17] == found.hits[0].memory.id
     assert ("vector index", 12_000, ()) == (
         "vector index" if "vector index" in stages(found) else "",
         found.total,
@@ -131,11 +133,10 @@ async def test_what_was_written_is_found_by_meaning_before_it_is_saved(big: Make
     assert row in set(index.nearest(index.view.take(np.array([row]))[0], 40)[0].tolist())
 
 
-async def test_another_owners_memories_are_never_in_an_answer(big: Make) -> None:
+async def test_another_owners_memories_are_never_in_an_answer(big: Make, second_batch: Batch) -> None:
     memories = await big()
     await ready(memories, Identifier("user", OTHER))
-    batch = LIFE.batch(10_000, 10_000)
-    theirs = batch.texts[5_000]
+    theirs = second_batch.texts[5_000]
     found = await memories.search(theirs, MINE, top_k=100)
     assert found.hits
     assert {OWNER} == {hit.memory.identifiers.user for hit in found.hits}
@@ -143,12 +144,11 @@ async def test_another_owners_memories_are_never_in_an_answer(big: Make) -> None
     assert {OTHER} == {hit.memory.identifiers.user for hit in others.hits}
 
 
-async def test_neighbours_are_those_of_the_run(big: Make) -> None:
+async def test_neighbours_are_those_of_the_run(big: Make, first_batch: Batch) -> None:
     """Loaded memories and new ones alike."""
     memories = await big()
     index = await ready(memories)
-    batch = LIFE.batch(0, 10_000)
-    rows = [index.rows.row_of(batch.ids[place]) for place in (14, 15, 16, 19, 20)]
+    rows = [index.rows.row_of(first_batch.ids[place]) for place in (14, 15, 16, 19, 20)]
     links = index.rows["links"]
     assert rows[1] == links[rows[0]][2] == links[rows[2]][1]
     assert -1 == links[rows[3]][2], "the run ends"
@@ -266,7 +266,9 @@ async def test_what_was_read_before_a_change_does_not_take_its_place(big: Make) 
     assert before + 1 == len(index.rows)
 
 
-async def test_without_room_there_is_none_and_the_reason_is_told(make_memories: MakeMemories) -> None:
+async def test_without_room_there_is_none_and_the_reason_is_told(
+    make_memories: MakeMemories, first_batch: Batch
+) -> None:
     """Searches are answered nevertheless."""
     memories = await make_memories(
         background=TASKS, settings=MemorySettings(index_interval=0.02, vector_bytes=1_000_000)
@@ -276,7 +278,7 @@ async def test_without_room_there_is_none_and_the_reason_is_told(make_memories: 
         lambda: any("MEMDECK_VECTOR_BYTES" in one.state for one in memories.vectors.status()),
         what="the reason",
     )
-    assert (await memories.search(LIFE.batch(0, 10_000).texts[3], MINE)).hits
+    assert (await memories.search(first_batch.texts[3], MINE)).hits
 
 
 async def test_the_one_used_longest_ago_is_let_go(make_memories: MakeMemories) -> None:
