@@ -152,7 +152,9 @@ async def opened(
         else:
             maker = Maker(database, kept_at, clock)
             stack.callback(maker.close)
-            vectors = VectorIndexes(database, primary, maker, f"vectors of {name}", room, clock)
+            vectors = VectorIndexes(
+                database, primary, maker, f"vectors of {name}", room, clock, lambda: index.position
+            )
             big = Engine(vectors, BigOwners(database, index))
             for_vectors = {"vector indexes": vectors.follow, "vector files": vectors.work}
         pace = Pace(modes)

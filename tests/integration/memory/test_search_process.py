@@ -51,7 +51,7 @@ def asking_with(local: bytes) -> Asking:
     """A question about the big owner, of unknown generation: the process asks the database."""
     return Asking(
         kind="user", value=OWNER, space=1, query="q", top_k=5, threshold=0.0, today=None, explain=False,
-        generation=None, local=local, primary=b"", factor=1.0, offset=0.0, complete=True, filter=None,
+        generation=None, local=local, primary=b"", factor=1.0, offset=0.0, filter=None,
     )  # fmt: skip
 
 
@@ -176,6 +176,21 @@ async def test_without_it_searches_go_on_and_it_comes_back(
     assert all(found.hits for found in await asyncio.gather(*asking))
     await answers(memories)
     assert process.pid not in {None, killed}
+
+
+async def test_what_ends_a_whole_group_of_processes_leaves_it_to_its_daemon(
+    make_memories: MakeMemories, tmp_path: Path
+) -> None:
+    """It answers to the end, and nobody starts another one while the daemon finishes its work."""
+    memories = await apart(make_memories, tmp_path)
+    process = process_of(memories)
+    before = process.pid
+    assert before is not None
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        os.kill(before, stop)
+    assert used(await memories.search(QUESTIONS[4], MINE))
+    assert used(await memories.search(QUESTIONS[5], MINE))
+    assert before == process.pid
 
 
 async def test_one_that_is_stuck_delays_nobody_for_long_and_is_replaced(

@@ -122,6 +122,17 @@ async def test_what_is_written_is_found_at_once_and_what_is_gone_is_not(big: Mak
     assert ["the ocelot sings"] == (await memories.texts("ocelot", MINE))[:1]
 
 
+async def test_what_the_keyword_index_has_seen_is_not_remembered_without_a_search_either(big: Make) -> None:
+    """An owner may be written for days and never be asked about."""
+    memories = await big()
+    index = await ready(memories)
+    await memories.add(*[f"number {n} of the series about glaciers" for n in range(30)], user=OWNER)
+    await eventually(lambda: len(index.tail) == 30, what="the tail")
+    place = index.tail[19]
+    await memories.index.apply(Changes(), Watermark(index.lineage, *place[:2]))
+    await eventually(lambda: len(index.tail) == 10, what="the end of the tail alone")
+
+
 async def test_what_was_written_is_found_by_meaning_before_it_is_saved(big: Make) -> None:
     """The dense arm sees the rows that are in memory alone."""
     memories = await big()

@@ -23,6 +23,7 @@ from memdeck_common.wire.projections import VectorStatus
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.model import Identifier, Kind
 from memdeck_daemon.memory.recall.block import Line, is_short, prepare
 from memdeck_daemon.memory.searcher.wire import PrimarySpace, VectorsLook
@@ -57,8 +58,6 @@ SAVED: Final = 4_096
 SHARE: Final = 64
 SAVE_EVERY: Final = 1_800.0
 """Seconds after which it is saved when anything has changed at all."""
-GROWN: Final = 4
-"""An index is made anew with so many times the memories from which it learnt, or with this share of dead rows."""
 
 
 @dataclass(slots=True)
@@ -80,6 +79,8 @@ class VectorIndexes:
     name: str
     limit_bytes: int
     clock: Clock
+    position: Callable[[], Watermark | None] = lambda: None
+    """What the keyword index has seen that searches use."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before an index is used at first."""
     rebuilds: int = 0
@@ -203,6 +204,9 @@ class VectorIndexes:
             await self._discard(index, "")
             return
         await self.fresh(index)
+        if (seen := self.position()) is not None:
+            # Searches do so too, but an owner may be written for days without one.
+            index.forget_tail(seen.lineage, (seen.xid, seen.id))
         if index.waiting:
             async with self.database.connection() as connection:
                 wanted = dict(itertools.islice(index.waiting.items(), MOST_MISSING))
@@ -326,7 +330,7 @@ class VectorIndexes:
             self._states[_key(old)] = "on disk"
 
     async def _saved(self, index: VectorIndex) -> None:
-        if self._outgrown(index):
+        if index.outgrown:
             self._anew.add(_key(index))
             self._want(_key(index), index.owner)
             return
@@ -341,10 +345,6 @@ class VectorIndexes:
             index.saved_at = self.clock.monotonic() - SAVE_EVERY + TRY_AGAIN
         except Stopped:
             return
-
-    def _outgrown(self, index: VectorIndex) -> bool:
-        rows = len(index.rows)
-        return rows > GROWN * index.learnt or index.rows.buried * GROWN > rows
 
     async def _acknowledge(self, *, at_once: bool = False) -> None:
         """Note up to where all of them are saved: the outbox keeps what comes after."""

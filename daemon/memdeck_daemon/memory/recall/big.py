@@ -185,14 +185,12 @@ def _rows_of(vectors: VectorIndex, ids: list[uuid.UUID]) -> Ints:
 
 def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) -> Ints:
     """Rows that hold a word of the question and are not in the keyword index yet."""
-    tail = vectors.tail
     if position is None or position.lineage != vectors.lineage:
         return NOTHING
-    while tail and (tail[0][0], tail[0][1]) <= (position.xid, position.id):
-        tail.popleft()
-    first = min(
-        (row for xid, number, row in tail if (xid, number) > (position.xid, position.id)), default=None
-    )
+    seen = (position.xid, position.id)
+    vectors.forget_tail(position.lineage, seen)
+    # An earlier entry may stand behind a later one: transactions commit in any order.
+    first = min((row for xid, number, row in vectors.tail if (xid, number) > seen), default=None)
     return NOTHING if first is None else vectors.rows.saying(first, [key_of(term) for term in terms])
 
 

@@ -350,7 +350,6 @@ def _asking(
         primary=remote.vector.tobytes() if remote else b"",
         factor=remote.factor if remote else 1.0,
         offset=remote.offset if remote else 0.0,
-        complete=remote is None or remote.complete,
         filter=None
         if _names_owner_only(question)
         else msgspec.json.encode(filter_codec.plain(question.where)),

@@ -105,7 +105,8 @@ def _primary(asking: Asking) -> RemoteQuery | None:
     if not asking.primary:
         return None
     vector: NDArray[np.float16] = np.frombuffer(asking.primary, np.float16)
-    return RemoteQuery(asking.space, vector, asking.factor, asking.offset, asking.complete)
+    # Whether all memories have their vector is what the index knows better.
+    return RemoteQuery(asking.space, vector, asking.factor, asking.offset, complete=False)
 
 
 def _answered(

@@ -89,6 +89,7 @@ class Process:
             opening.name,
             opening.room,
             clock,
+            lambda: reader.position,
             lambda: _refreshed(reader),
         )
         self._engine = Engine(vectors, BigOwners(database, reader))
@@ -194,8 +195,10 @@ async def _follow(reader: LexicalReader) -> None:
 
 def main() -> None:
     """Run until the daemon is gone."""
-    # A terminal's Ctrl-C reaches the daemon's children too: the daemon decides when this one ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a terminal or a supervisor sends to the whole group reaches the daemon's children too: the daemon decides when
+    # this one ends.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
     interpreter.share()
     heap.economise()
     logs.configure()

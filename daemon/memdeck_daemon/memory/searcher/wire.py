@@ -71,7 +71,6 @@ class Asking(Struct, frozen=True, array_like=True, tag="asking"):
     """The query in the primary space, half precision; empty: the local space answers."""
     factor: float
     offset: float
-    complete: bool
     filter: bytes | None
     """As JSON, whose numbers have no bounds; None where it names nothing but the owner."""
     number: int = 0

@@ -38,6 +38,10 @@ MOST_WAITING: Final = 5_000
 """Memories without a vector in the space that are searched in the local one; with more of them the index is of no use."""
 
 
+GROWN: Final = 4
+"""An index is made anew with so many times the memories from which it learnt, or with this share of dead rows."""
+
+
 class Fresh:
     """Vectors and codes of the rows behind the sealed ones."""
 
@@ -176,6 +180,12 @@ class VectorIndex:
         return len(self.rows) - self.sealed
 
     @property
+    def outgrown(self) -> bool:
+        """Whether it is to be made anew: too little of it is what it learnt from."""
+        rows = len(self.rows)
+        return rows > GROWN * self.learnt or self.rows.buried * GROWN > rows
+
+    @property
     def nbytes(self) -> int:
         """What it occupies at most: mapped files count in full."""
         fresh = self.view.fresh
@@ -213,6 +223,12 @@ class VectorIndex:
         row = self.waiting.pop(memory_id, None)
         if row is not None:
             self._local.pop(row, None)
+
+    def forget_tail(self, lineage: str, place: tuple[int, int]) -> None:
+        """The lexical index of this lineage has seen everything up to there. That of another one says nothing."""
+        tail = self.tail
+        while lineage == self.lineage and tail and tail[0][:2] <= place:
+            tail.popleft()
 
     def fill(self, found: Iterable[tuple[uuid.UUID, Halves]], wanted: Mapping[uuid.UUID, int]) -> None:
         """Vectors of rows that waited; `wanted`: the rows for which they were read.

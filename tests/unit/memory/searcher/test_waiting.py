@@ -14,7 +14,7 @@ from tests.fakes.clock import ManualClock
 
 ASKING = Asking(
     kind="user", value="alice", space=1, query="tea", top_k=5, threshold=0.0, today=None, explain=False,
-    generation=None, local=b"", primary=b"", factor=1.0, offset=0.0, complete=True, filter=None,
+    generation=None, local=b"", primary=b"", factor=1.0, offset=0.0, filter=None,
 )  # fmt: skip
 SOON = 1.0
 """Seconds within which nobody who does not wait comes back late."""
