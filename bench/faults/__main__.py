@@ -146,7 +146,7 @@ def write(name: str, part: Part, seed: int) -> None:
     }
     report[name] = {**made, **asdict(part)}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> int:
