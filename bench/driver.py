@@ -4,20 +4,25 @@ Closed: so many clients, each of which sends its next request when the last one 
 second whatever becomes of them, each timed from the moment at which it was due, so that a server that stalls is charged
 for the requests that it kept waiting.
 
-Owns the connection, the clock and the check of every answer. It shares the machine with what it measures, so bodies come
+Owns the clock, the counting and the check of every answer. It shares the machine with what it measures, so bodies come
 encoded, connections stay open, and only every fiftieth answer is decoded; of the others, status and a mark that an answer
-with content always has are checked. What failed is counted by reason and never enters a percentile.
+with content always has are checked. What failed is counted by reason and never enters a percentile; what an answer had to
+do without is counted too.
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
+from urllib.parse import quote
 
-import aiohttp
 import msgspec
+
+from bench.line import Line
 
 SAMPLED: Final = 50
 """Every so many answers one is decoded and looked at."""
@@ -25,7 +30,9 @@ GIVE_UP: Final = 100
 """Failures in a row after which a phase ends: the server is gone, and the rest would only fail as well."""
 MOST_UNDER_WAY: Final = 2_000
 """Requests of the open loop that wait for an answer; a server that is further behind will not catch up."""
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+SCORE: Final = b'"score"'
+HIT: Final = b"\r\nmemdeck-cache: hit\r\n"
+DEGRADED: Final = b"\r\nmemdeck-degraded:"
 DETAIL: Final = 120
 
 Check = Callable[[bytes], str]
@@ -52,7 +59,9 @@ class Outcome:
     hits: int = 0
     """Right answers that the server had kept, as `Memdeck-Cache` says."""
     unsent: int = 0
-    """Requests that the time limit or a server that is gone left over."""
+    """Requests that the time limit, or a server that is gone or too far behind, left over."""
+    degraded: Counter[str] = field(default_factory=Counter)
+    """Right answers by what they had to do without, as `Memdeck-Degraded` says."""
 
     def merge(self, other: "Outcome") -> None:
         """Take in another phase of the same kind."""
@@ -61,6 +70,21 @@ class Outcome:
         self.seconds += other.seconds
         self.hits += other.hits
         self.unsent += other.unsent
+        self.degraded += other.degraded
+
+    def noted(self, head: bytes) -> None:
+        """What the head of a right answer says of how it was made."""
+        lower = head.lower()
+        self.hits += HIT in lower
+        if (place := lower.find(DEGRADED)) >= 0:
+            place += len(DEGRADED)
+            if without := lower[place : lower.index(b"\r", place)].strip():
+                self.degraded[without.decode()] += 1
+
+    @property
+    def rate(self) -> float:
+        """Right answers per second."""
+        return len(self.latencies) / self.seconds if self.seconds else 0.0
 
     @property
     def failed(self) -> int:
@@ -108,69 +132,79 @@ def check_add(body: bytes) -> str:
 
 def check_search(body: bytes) -> str:
     """A search finds something, the best first."""
+    return check_any(body) or ("" if SCORE in body else "found nothing")
+
+
+def check_any(body: bytes) -> str:
+    """What a search finds, if anything, comes with the best first."""
     try:
-        results = msgspec.json.decode(body, type=_SearchAnswer).results
+        scores = [found.score for found in msgspec.json.decode(body, type=_SearchAnswer).results]
     except msgspec.DecodeError as error:
         return f"not a search's answer: {error}"
-    if not results:
-        return "found nothing"
-    scores = [found.score for found in results]
     return "" if scores == sorted(scores, reverse=True) else "the scores do not descend"
 
 
 ADD: Final = Operation("add", "/memories", b'"ADD"', check_add)
-UNIQUE: Final = Operation("search, unique", "/search", b'"score"', check_search)
-REPEATED: Final = Operation("search, repeated", "/search", b'"score"', check_search)
-MIXED: Final = Operation("search, 80/20", "/search", b'"score"', check_search)
+UNIQUE: Final = Operation("search, unique", "/search", SCORE, check_search)
+REPEATED: Final = Operation("search, repeated", "/search", SCORE, check_search)
+MIXED: Final = Operation("search, 80/20", "/search", SCORE, check_search)
 """Of ten questions eight come again and again, two are new."""
-PACED: Final = Operation("search, 80/20, paced", "/search", b'"score"', check_search)
+PACED: Final = Operation("search, 80/20, paced", "/search", SCORE, check_search)
 """The same in the open loop."""
+ANY: Final = Operation("search", "/search", b'"results"', check_any)
+"""A question of which nobody knows whether its user has an answer."""
 
 
 class Driver:
     """The clients of one server. Use as an async context manager."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.url = url.rstrip("/")
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if key:
-            self._headers["X-API-Key"] = key
-        self._session: aiohttp.ClientSession
+        self._url, self._key = url, key
+        self._free: list[Line] = []
+        """Those that nobody uses; their connections are made as they are needed and kept."""
 
     async def __aenter__(self) -> Self:
-        """Open the session; connections are made as they are needed and kept."""
-        self._session = aiohttp.ClientSession(
-            headers=self._headers,
-            timeout=TIMEOUT,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
+        """Nothing is opened yet."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
-        await self._session.close()
+        for line in self._free:
+            line.close()
+
+    @contextlib.contextmanager
+    def line(self) -> Iterator[Line]:
+        """One that nobody else uses meanwhile."""
+        line = self._free.pop() if self._free else Line(self._url, self._key)
+        try:
+            yield line
+        finally:
+            self._free.append(line)
 
     async def run(
-        self, operation: Operation, bodies: Sequence[bytes], *, clients: int, limit: float
+        self, operation: Operation, bodies: Sequence[bytes], *, clients: int, limit: float = math.inf
     ) -> Outcome:
-        """Send all bodies, each once, in order, for at most `limit` seconds."""
-        phase = _Phase(
-            self._session, self.url + operation.path, operation, iter(bodies), time.perf_counter() + limit
-        )
+        """The closed loop: send all bodies, each once, in order, for at most `limit` seconds."""
         began = time.perf_counter()
-        await asyncio.gather(*(phase.client() for _ in range(min(clients, len(bodies)))))
-        phase.outcome.seconds = time.perf_counter() - began
-        phase.outcome.unsent = len(bodies) - phase.sent
-        return phase.outcome
+        phase = _Phase(operation, iter(bodies), began + limit)
+        await asyncio.gather(*(self._client(phase) for _ in range(min(clients, len(bodies)))))
+        return phase.ended(began, len(bodies))
 
     async def paced(
-        self, operation: Operation, bodies: Sequence[bytes], *, rate: float, limit: float
+        self,
+        operation: Operation,
+        bodies: Sequence[bytes],
+        *,
+        rate: float,
+        limit: float = math.inf,
+        connections: int = MOST_UNDER_WAY,
     ) -> Outcome:
-        """Send all bodies, each once, in order, `rate` a second, for at most `limit` seconds."""
+        """The open loop: send all bodies, each once, in order, `rate` a second, for at most `limit` seconds.
+
+        What finds none of the `connections` free waits for one; that it waits is part of its latency.
+        """
         began = time.perf_counter()
-        phase = _Phase(self._session, self.url + operation.path, operation, iter(bodies), began + limit)
+        phase, places = _Phase(operation, iter(bodies), began + limit), asyncio.Semaphore(connections)
         async with asyncio.TaskGroup() as group:
             for number in range(len(bodies)):
                 due = began + number / rate
@@ -178,82 +212,86 @@ class Driver:
                     await asyncio.sleep(early)
                 if phase.over or phase.under_way >= MOST_UNDER_WAY:
                     break
-                group.create_task(phase.one(due))
-        phase.outcome.seconds = time.perf_counter() - began
-        phase.outcome.unsent = len(bodies) - phase.sent
-        return phase.outcome
+                phase.under_way += 1
+                group.create_task(self._due(phase, due, places))
+        return phase.ended(began, len(bodies))
+
+    async def _client(self, phase: "_Phase") -> None:
+        """Ask, wait, ask again."""
+        with self.line() as line:
+            while not phase.over and await phase.one(line, time.perf_counter()):
+                pass
+
+    async def _due(self, phase: "_Phase", due: float, places: asyncio.Semaphore) -> None:
+        async with places:
+            with self.line() as line:
+                await phase.one(line, due)
+        phase.under_way -= 1
 
     async def waiting(self) -> int:
         """Memories that wait for their vector of a remote embedder."""
-        async with self._session.get(f"{self.url}/ops/spaces") as response:
-            return sum(space["waiting"] for space in msgspec.json.decode(await response.read())["spaces"])
+        with self.line() as line:
+            _, _, body = await line.call("GET", "/ops/spaces")
+        return sum(space["waiting"] for space in msgspec.json.decode(body)["spaces"])
 
     async def forget(self, users: Sequence[str]) -> str:
         """Delete the memories of these users; what went wrong first, in words, or nothing."""
         for user in users:
             try:
-                async with self._session.delete(f"{self.url}/memories", params={"user_id": user}) as response:
-                    if response.status != 200:
-                        return f"HTTP {response.status} on deleting the memories of {user}"
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                with self.line() as line:
+                    status, _, _ = await line.call("DELETE", f"/memories?user_id={quote(user, safe='')}")
+            except OSError as error:
                 return f"{type(error).__name__} on deleting the memories of {user}"
+            if status != 200:
+                return f"HTTP {status} on deleting the memories of {user}"
         return ""
 
 
 class _Phase:
     """What the clients of one phase share."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        operation: Operation,
-        bodies: Iterator[bytes],
-        deadline: float,
-    ) -> None:
-        self._session, self._url, self._operation = session, url, operation
-        self._bodies, self._deadline = bodies, deadline
+    def __init__(self, operation: Operation, bodies: Iterator[bytes], deadline: float) -> None:
+        self._operation, self._bodies, self._deadline = operation, bodies, deadline
         self._failures_in_a_row = 0
-        self.sent = 0
+        self._sent = 0
         self.under_way = 0
-        self.outcome = Outcome()
-
-    async def client(self) -> None:
-        """Ask, wait, ask again."""
-        while not self.over and await self.one(time.perf_counter()):
-            pass
+        """Requests of the open loop, those included that wait for a connection."""
+        self._outcome = Outcome()
 
     @property
     def over(self) -> bool:
         """Whether no more requests are to be sent."""
         return time.perf_counter() >= self._deadline or self._failures_in_a_row >= GIVE_UP
 
-    async def one(self, due: float) -> bool:
+    async def one(self, line: Line, due: float) -> bool:
         """Send the next request, which is timed from `due`; False when there is none."""
         body = next(self._bodies, None)
         if body is None:
             return False
-        self.sent += 1
-        self.under_way += 1
-        wrong = await self._ask(body, sample=self.sent % SAMPLED == 1)
-        self.under_way -= 1
+        self._sent += 1
+        wrong = await self._ask(line, body, sample=self._sent % SAMPLED == 1)
         if wrong:
-            self.outcome.errors[wrong] += 1
+            self._outcome.errors[wrong] += 1
             self._failures_in_a_row += 1
         else:
-            self.outcome.latencies.append((time.perf_counter() - due) * 1e3)
+            self._outcome.latencies.append((time.perf_counter() - due) * 1e3)
             self._failures_in_a_row = 0
         return True
 
-    async def _ask(self, body: bytes, *, sample: bool) -> str:
+    async def _ask(self, line: Line, body: bytes, *, sample: bool) -> str:
         try:
-            async with self._session.post(self._url, data=body) as response:
-                answer = await response.read()
-                if response.status != 200:
-                    return f"HTTP {response.status}: {detail_of(answer)}"
-                self.outcome.hits += response.headers.get("Memdeck-Cache") == "hit"
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            status, head, answer = await line.call("POST", self._operation.path, body)
+        except OSError as error:
             return type(error).__name__
-        if self._operation.mark not in answer or sample:
-            return self._operation.check(answer)
+        if status != 200:
+            return f"HTTP {status}: {detail_of(answer)}"
+        if (sample or self._operation.mark not in answer) and (wrong := self._operation.check(answer)):
+            return wrong
+        self._outcome.noted(head)
         return ""
+
+    def ended(self, began: float, count: int) -> Outcome:
+        """What came of it; `count` requests there were."""
+        self._outcome.seconds = time.perf_counter() - began
+        self._outcome.unsent = count - self._sent
+        return self._outcome

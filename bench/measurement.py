@@ -164,7 +164,7 @@ class Run:
             outcome = await driver.run(operation, bodies, clients=into.clients, limit=plan.limit)
         after = usage(target.pid)
         into.driver_seconds += _own_seconds() - own
-        into.rates.append(len(outcome.latencies) / outcome.seconds if outcome.seconds else 0.0)
+        into.rates.append(outcome.rate)
         into.outcome.merge(outcome)
         if before is not None and after is not None:
             used = after.since(before)

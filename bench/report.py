@@ -105,7 +105,7 @@ def figure(series: Series) -> Figure:
         hits=outcome.hits,
         failed=outcome.failed,
         unsent=outcome.unsent,
-        rate=answered / outcome.seconds if outcome.seconds else 0.0,
+        rate=outcome.rate,
         p50=percentile(outcome.latencies, 0.50),
         p95=percentile(outcome.latencies, 0.95),
         p99=percentile(outcome.latencies, 0.99),

@@ -22,9 +22,9 @@ import uvloop
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench import bulk, loops, machine, stub
+from bench import bulk, embedder, machine
 from bench.daemon import NotReadyError, OwnDaemon
-from bench.loops import Answers
+from bench.driver import ADD, ANY, Driver, Outcome
 from bench.processes import resident_mb, searcher_of, usage
 from bench.reference import TOP, Reference
 from bench.scale_report import ScaleReport, SearchFigure, database_mb, figure, show
@@ -40,6 +40,8 @@ RECALL: Final = 200
 FUSED: Final = 40
 """Questions for which the whole answer is compared with that of exact arms."""
 PATIENCE: Final = 1_500.0
+OTHERS: Final = 1_024
+"""Vectors of texts that are no questions."""
 WARM_USER: Final = "bench_warm"
 CACHE: Final = str(512 * 1024 * 1024)
 
@@ -94,15 +96,15 @@ def _options() -> argparse.ArgumentParser:
 
 async def _whole(given: argparse.Namespace, settings: dict[str, str], console: Console) -> ScaleReport:
     life = Synthetic(given.seed, given.dims)
-    embedder = stub.Stub(life.batch(10**9, stub.OTHERS).vectors)
-    async with stub.serving(embedder):
+    vectors = embedder.Told(life.batch(10**9, OTHERS).vectors)
+    async with embedder.serving(vectors) as url:
         settings = {
-            "MEMDECK_EMBEDDING_URL": embedder.url, "MEMDECK_EMBEDDING_MODEL": "synthetic",
+            "MEMDECK_EMBEDDING_URL": url, "MEMDECK_EMBEDDING_MODEL": "synthetic",
             "MEMDECK_EMBEDDING_DIMS": str(given.dims), "MEMDECK_EMBEDDING_CACHE_BYTES": CACHE, **settings,
         }  # fmt: skip
         own = OwnDaemon(settings, folder=given.folder)
         try:
-            return await Scale(given, own, life, embedder, console).run()
+            return await Scale(given, own, life, vectors, console).run()
         finally:
             await asyncio.to_thread(own.__exit__)
 
@@ -115,10 +117,10 @@ class Scale:
         given: argparse.Namespace,
         own: OwnDaemon,
         life: Synthetic,
-        embedder: stub.Stub,
+        vectors: embedder.Told,
         console: Console,
     ) -> None:
-        self._given, self._own, self._life, self._stub, self._console = given, own, life, embedder, console
+        self._given, self._own, self._life, self._told, self._console = given, own, life, vectors, console
         self._users = [f"bench_user_{number:05}" for number in range(given.users)]
         self._asked = life.batch(0, min(given.memories, bulk.BATCH))
         self._random = random.Random(given.seed)
@@ -201,6 +203,9 @@ class Scale:
         headers = {"X-API-Key": self._own.key, "Content-Type": "application/json"}
         return aiohttp.ClientSession(self._own.url, headers=headers)
 
+    def _driver(self) -> Driver:
+        return Driver(self._own.url, self._own.key)
+
     async def _restart(self) -> None:
         """Seconds until it is ready, and until it answers quickly and with all arms."""
         self.report.files_mb = (
@@ -210,10 +215,10 @@ class Scale:
         began = time.perf_counter()
         self.report.restart_seconds = await asyncio.to_thread(self._own.start)
         texts = self._questions(1_000)[0]
-        async with loops.lines(self._own.url, self._own.key, 1) as lines:
+        async with self._driver() as driver:
             for body in self._bodies(texts):
-                answers = await loops.closed(lines, [body])
-                if not answers.degraded and answers.latencies and answers.latencies[0] < 50:
+                outcome = await driver.run(ANY, [body], clients=1)
+                if not outcome.degraded and outcome.latencies and outcome.latencies[0] < 50:
                     break
                 await asyncio.sleep(0.2)
         self.report.full_speed_seconds = time.perf_counter() - began
@@ -227,7 +232,7 @@ class Scale:
         """Questions that nobody asked before; the embedder knows them."""
         self._kinds += 1
         texts, vectors = self._life.questions(self._asked, count, self._kinds)
-        self._stub.tell(texts, vectors)
+        self._told.tell(texts, vectors)
         return texts, vectors
 
     def _bodies(self, texts: Sequence[str], user: str | None = None) -> list[bytes]:
@@ -245,8 +250,8 @@ class Scale:
     async def _warmed(self, count: int) -> list[str]:
         """Questions whose vectors the daemon has in its cache, although they were not asked of these users."""
         texts, _ = self._questions(count)
-        async with loops.lines(self._own.url, self._own.key, AGENTS) as lines:
-            await loops.closed(lines, self._bodies(texts, WARM_USER), limit=120)
+        async with self._driver() as driver:
+            await driver.run(ANY, self._bodies(texts, WARM_USER), clients=AGENTS, limit=120)
         return texts
 
     async def _recall(self) -> None:
@@ -299,19 +304,21 @@ class Scale:
         number = int(1_500 * given.seconds)
         new = self._bodies(await self._warmed(number))
         for clients, bodies in ((AGENTS, new), (1, self._bodies(await self._warmed(given.solo)))):
-            async with loops.lines(self._own.url, self._own.key, clients) as lines:
+            async with self._driver() as driver:
                 await self._measured(
-                    f"new questions, {clients} agents", loops.closed(lines, bodies, limit=given.seconds)
+                    f"new questions, {clients} agents",
+                    driver.run(ANY, bodies, clients=clients, limit=given.seconds),
                 )
         self._memory()
         pool = await self._warmed(POOL)
         pool_bodies = self._bodies(pool)
-        async with loops.lines(self._own.url, self._own.key, OPEN_LINES) as lines:
-            await loops.closed(lines[:AGENTS], pool_bodies)
+        async with self._driver() as driver:
+            await driver.run(ANY, pool_bodies, clients=AGENTS, limit=60)
             count = int(given.rate * given.seconds)
             mixed, repeated = self._mixed(pool_bodies, await self._warmed(count // 5 + 1), count)
             found = await self._measured(
-                f"open loop, {given.rate:.0f}/s", loops.opened(lines, mixed, given.rate)
+                f"open loop, {given.rate:.0f}/s",
+                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES),
             )
             found.pool_hits = found.hits / max(1, repeated)
             # The loop before waited in part for its own requests; answers are still kept.
@@ -319,12 +326,14 @@ class Scale:
                 pool_bodies, await self._warmed(int(900 * given.seconds)), int(4_500 * given.seconds)
             )
             found = await self._measured(
-                "closed loop of the same mix", loops.closed(lines[:AGENTS], mixed, limit=given.seconds)
+                "closed loop of the same mix",
+                driver.run(ANY, mixed, clients=AGENTS, limit=given.seconds),
             )
             mixed, repeated = self._mixed(pool_bodies, await self._warmed(count // 5 + 1), count)
             writing = asyncio.create_task(self._adds(1.0, given.seconds))
             found = await self._measured(
-                "open loop, one add a second", loops.opened(lines, mixed, given.rate)
+                "open loop, one add a second",
+                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES),
             )
             found.pool_hits = found.hits / max(1, repeated)
             await writing
@@ -342,14 +351,13 @@ class Scale:
         """Adds at a rate, while as many searches go on as there is room for."""
         given = self._given
         bodies = self._bodies(await self._warmed(int(200 * given.seconds)))
-        async with loops.lines(self._own.url, self._own.key, 4) as lines:
+        async with self._driver() as driver:
             writing = asyncio.create_task(self._adds(given.writes, given.seconds))
-            searching = loops.opened(lines, bodies[: int(100 * given.seconds)], 100)
+            searching = driver.paced(ANY, bodies[: int(100 * given.seconds)], rate=100, connections=4)
             await self._measured(f"new questions, 100/s beside {given.writes:.0f} adds/s", searching)
-            answers = await writing
-        self.report.searches.append(figure(f"adds, {given.writes:.0f}/s", answers))
+            self.report.searches.append(figure(f"adds, {given.writes:.0f}/s", await writing))
 
-    async def _adds(self, rate: float, seconds: float) -> Answers:
+    async def _adds(self, rate: float, seconds: float) -> Outcome:
         batch = self._life.batch(10**8 + self._kinds, max(1, int(rate * seconds)))
         bodies = [
             msgspec.json.encode({
@@ -357,15 +365,15 @@ class Scale:
             })
             for text in batch.texts
         ]  # fmt: skip
-        async with loops.lines(self._own.url, self._own.key, 20) as lines:
-            return await loops.opened(lines, bodies, rate, path="/memories")
+        async with self._driver() as driver:
+            return await driver.paced(ADD, bodies, rate=rate, connections=20)
 
     async def _measured(self, name: str, loop: Any) -> SearchFigure:
         before, own = usage(self._own.pid), time.process_time()
-        answers: Answers = await loop
+        outcome: Outcome = await loop
         after = usage(self._own.pid)
         used = after.since(before) if before is not None and after is not None else None
-        found = figure(name, answers, used, time.process_time() - own)
+        found = figure(name, outcome, used, time.process_time() - own)
         self.report.searches.append(found)
         self._say(
             f"{name}: {found.rate:,.0f}/s, p50 {found.p50:.1f}, p95 {found.p95:.1f}, p99 {found.p99:.1f} ms {found.degraded or ''}"

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 from rich.console import Console
 from rich.table import Table
 
-from bench.loops import Answers
+from bench.driver import Outcome
 from bench.processes import PROC, Usage, parse_stat
 from bench.report import percentile
 
@@ -18,6 +18,8 @@ class SearchFigure(Struct, kw_only=True):
     answered: int
     failed: int
     errors: dict[str, int]
+    unsent: int
+    """Left over at the time limit, or because the daemon was too far behind."""
     degraded: dict[str, int]
     rate: float
     p50: float
@@ -25,7 +27,7 @@ class SearchFigure(Struct, kw_only=True):
     p99: float
     hits: int
     pool_hits: float | None = None
-    """Share of the questions from the pool that were answered from kept answers."""
+    """Share of the questions from the pool that were answered from kept outcome."""
     daemon_cpu: float | None = None
     database_cpu: float | None = None
     driver_cpu: float | None = None
@@ -65,20 +67,20 @@ class ScaleReport(Struct, kw_only=True):
 
 
 def figure(
-    name: str, answers: Answers, used: Usage | None = None, driver: float | None = None
+    name: str, outcome: Outcome, used: Usage | None = None, driver: float | None = None
 ) -> SearchFigure:
     """The figures of a loop."""
-    count = len(answers.latencies)
+    count = len(outcome.latencies)
 
     def each(seconds: float | None) -> float | None:
         return seconds * 1e3 / count if seconds is not None and count else None
 
-    p50, p95, p99 = (percentile(answers.latencies, share) or 0.0 for share in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (percentile(outcome.latencies, share) or 0.0 for share in (0.5, 0.95, 0.99))
     return SearchFigure(
-        name=name, answered=count, failed=answers.errors.total(), errors=dict(answers.errors),
-        degraded=dict(answers.degraded), rate=answers.rate, p50=p50, p95=p95, p99=p99, hits=answers.hits,
+        name=name, answered=count, failed=outcome.failed, unsent=outcome.unsent, errors=dict(outcome.errors),
+        degraded=dict(outcome.degraded), rate=outcome.rate, p50=p50, p95=p95, p99=p99, hits=outcome.hits,
         daemon_cpu=each(used.server if used else None), database_cpu=each(used.database if used else None),
-        driver_cpu=each(driver), waited=used.waited / answers.seconds if used and answers.seconds else None,
+        driver_cpu=each(driver), waited=used.waited / outcome.seconds if used and outcome.seconds else None,
     )  # fmt: skip
 
 
@@ -121,6 +123,7 @@ def show(found: ScaleReport, console: Console) -> None:
         "LOOP",
         "ANSWERED",
         "FAILED",
+        "UNSENT",
         "RATE/s",
         "P50 ms",
         "P95 ms",
@@ -139,7 +142,7 @@ def show(found: ScaleReport, console: Console) -> None:
         share = "–" if row.waited is None else f"{row.waited:.0%}"
         pool = "–" if row.pool_hits is None else f"{row.pool_hits:.1%}"
         times = [f"{value:.1f}" for value in (row.p50, row.p95, row.p99)]
-        counts = (f"{row.answered:,}", str(row.failed), f"{row.rate:,.0f}")
+        counts = (f"{row.answered:,}", str(row.failed), f"{row.unsent:,}", f"{row.rate:,.0f}")
         table.add_row(row.name, *counts, *times, f"{row.hits:,}", pool, *cpu, share)
     console.print(table)
     console.print(

@@ -21,12 +21,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 import uvloop
 
+from bench.line import Line
 from memdeck_common.clock import SystemClock
 from memdeck_common.paths import Home
 from memdeck_common.settings import Database, load
@@ -49,36 +49,6 @@ class Counts:
     stale: int = 0
     seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
-
-
-class Line:
-    """One kept-alive connection to a daemon: requests as bytes, answers as status, head and body."""
-
-    def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port or 0
-        self._head = f"Host: {parts.netloc}\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
-
-    async def __aenter__(self) -> Self:
-        """Connected."""
-        self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Closed."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
-
-    async def call(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes, bytes]:
-        """One request."""
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
-        self._writer.write(head.encode() + body)
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", answer)
-        return int(answer[9:12]), answer, await self._reader.readexactly(int(length[1]) if length else 0)
 
 
 @dataclass(slots=True)

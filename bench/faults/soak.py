@@ -22,7 +22,7 @@ import msgspec
 from bench import machine
 from bench.faults.daemon import Victim, victim
 from bench.faults.gauges import Look, look, slope
-from bench.staleness import Line
+from bench.line import Line
 
 USERS: Final = 50
 KEPT: Final = 30
