@@ -198,10 +198,12 @@ class Driver:
         rate: float,
         limit: float = math.inf,
         connections: int = MOST_UNDER_WAY,
+        most: int = MOST_UNDER_WAY,
     ) -> Outcome:
         """The open loop: send all bodies, each once, in order, `rate` a second, for at most `limit` seconds.
 
-        What finds none of the `connections` free waits for one; that it waits is part of its latency.
+        What finds none of the `connections` free waits for one; that it waits is part of its latency. It ends early when
+        `most` are under way, those that wait included.
         """
         began = time.perf_counter()
         phase, places = _Phase(operation, iter(bodies), began + limit), asyncio.Semaphore(connections)
@@ -210,7 +212,7 @@ class Driver:
                 due = began + number / rate
                 if (early := due - time.perf_counter()) > 0:
                     await asyncio.sleep(early)
-                if phase.over or phase.under_way >= MOST_UNDER_WAY:
+                if phase.over or phase.under_way >= most:
                     break
                 phase.under_way += 1
                 group.create_task(self._due(phase, due, places))
@@ -224,8 +226,10 @@ class Driver:
 
     async def _due(self, phase: "_Phase", due: float, places: asyncio.Semaphore) -> None:
         async with places:
-            with self.line() as line:
-                await phase.one(line, due)
+            # Those that waited for a connection to a server that is gone would fail one after the other.
+            if not phase.gone:
+                with self.line() as line:
+                    await phase.one(line, due)
         phase.under_way -= 1
 
     async def waiting(self) -> int:
@@ -261,7 +265,12 @@ class _Phase:
     @property
     def over(self) -> bool:
         """Whether no more requests are to be sent."""
-        return time.perf_counter() >= self._deadline or self._failures_in_a_row >= GIVE_UP
+        return time.perf_counter() >= self._deadline or self.gone
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server answers nothing any more."""
+        return self._failures_in_a_row >= GIVE_UP
 
     async def one(self, line: Line, due: float) -> bool:
         """Send the next request, which is timed from `due`; False when there is none."""

@@ -15,6 +15,7 @@ Answer = tuple[int, bytes, bytes]
 LIMIT: Final = 30.0
 """Seconds for an answer."""
 CONNECT_LIMIT: Final = 5.0
+VERSION: Final = b"http/1.1 "
 LENGTH: Final = b"\r\ncontent-length:"
 CHUNKED: Final = b"\r\ntransfer-encoding: chunked\r\n"
 LAST: Final = b"\r\nconnection: close\r\n"
@@ -141,15 +142,17 @@ class _Connection(asyncio.Protocol):
             return False
         self._head, self._at = self._received[:end], end
         lower = self._head.lower()
+        if not lower.startswith(VERSION):
+            raise ValueError
         self._status = int(lower[9:12])
         self._last = LAST in lower
-        if (place := lower.find(LENGTH)) >= 0:
+        if self._status in EMPTY:
+            self._length = 0
+        elif (place := lower.find(LENGTH)) >= 0:
             place += len(LENGTH)
             self._length = int(lower[place : lower.index(b"\r", place)])
         elif CHUNKED in lower:
             self._length = None
-        elif self._status in EMPTY:
-            self._length = 0
         else:
             raise ValueError
         return True
@@ -170,13 +173,15 @@ class _Connection(asyncio.Protocol):
 
     def _answered(self, waiter: "asyncio.Future[Answer]") -> None:
         if self._length is None:
-            body = b"".join(self._chunks)
+            body, end = b"".join(self._chunks), self._received.index(b"\r\n\r\n", self._at) + 4
         else:
-            body = self._received[self._at : self._at + self._length]
+            end = self._at + self._length
+            body = self._received[self._at : end]
+        # What stands behind the answer is none to the next request.
+        if self._last or len(self._received) > end:
+            self.transport.abort()
         head, self._waiter = self._head, None
         self._received, self._head, self._chunks = b"", b"", []
-        if self._last:
-            self.transport.abort()
         waiter.set_result((self._status, head, body))
 
     def _fail(self, error: type[OSError]) -> None:

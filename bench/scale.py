@@ -318,7 +318,7 @@ class Scale:
             mixed, repeated = self._mixed(pool_bodies, await self._warmed(count // 5 + 1), count)
             found = await self._measured(
                 f"open loop, {given.rate:.0f}/s",
-                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES),
+                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES, most=count),
             )
             found.pool_hits = found.hits / max(1, repeated)
             # The loop before waited in part for its own requests; answers are still kept.
@@ -333,7 +333,7 @@ class Scale:
             writing = asyncio.create_task(self._adds(1.0, given.seconds))
             found = await self._measured(
                 "open loop, one add a second",
-                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES),
+                driver.paced(ANY, mixed, rate=given.rate, connections=OPEN_LINES, most=count),
             )
             found.pool_hits = found.hits / max(1, repeated)
             await writing

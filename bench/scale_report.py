@@ -18,8 +18,6 @@ class SearchFigure(Struct, kw_only=True):
     answered: int
     failed: int
     errors: dict[str, int]
-    unsent: int
-    """Left over at the time limit, or because the daemon was too far behind."""
     degraded: dict[str, int]
     rate: float
     p50: float
@@ -27,7 +25,7 @@ class SearchFigure(Struct, kw_only=True):
     p99: float
     hits: int
     pool_hits: float | None = None
-    """Share of the questions from the pool that were answered from kept outcome."""
+    """Share of the questions from the pool that were answered from kept answers."""
     daemon_cpu: float | None = None
     database_cpu: float | None = None
     driver_cpu: float | None = None
@@ -77,7 +75,7 @@ def figure(
 
     p50, p95, p99 = (percentile(outcome.latencies, share) or 0.0 for share in (0.5, 0.95, 0.99))
     return SearchFigure(
-        name=name, answered=count, failed=outcome.failed, unsent=outcome.unsent, errors=dict(outcome.errors),
+        name=name, answered=count, failed=outcome.failed, errors=dict(outcome.errors),
         degraded=dict(outcome.degraded), rate=outcome.rate, p50=p50, p95=p95, p99=p99, hits=outcome.hits,
         daemon_cpu=each(used.server if used else None), database_cpu=each(used.database if used else None),
         driver_cpu=each(driver), waited=used.waited / outcome.seconds if used and outcome.seconds else None,
@@ -123,7 +121,6 @@ def show(found: ScaleReport, console: Console) -> None:
         "LOOP",
         "ANSWERED",
         "FAILED",
-        "UNSENT",
         "RATE/s",
         "P50 ms",
         "P95 ms",
@@ -142,7 +139,7 @@ def show(found: ScaleReport, console: Console) -> None:
         share = "–" if row.waited is None else f"{row.waited:.0%}"
         pool = "–" if row.pool_hits is None else f"{row.pool_hits:.1%}"
         times = [f"{value:.1f}" for value in (row.p50, row.p95, row.p99)]
-        counts = (f"{row.answered:,}", str(row.failed), f"{row.unsent:,}", f"{row.rate:,.0f}")
+        counts = (f"{row.answered:,}", str(row.failed), f"{row.rate:,.0f}")
         table.add_row(row.name, *counts, *times, f"{row.hits:,}", pool, *cpu, share)
     console.print(table)
     console.print(

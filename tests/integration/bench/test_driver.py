@@ -129,8 +129,10 @@ async def test_a_server_that_is_gone_ends_a_phase() -> None:
     async with Driver(url, "") as driver:
         closed = await driver.run(ADD, [b"{}"] * 3 * GIVE_UP, clients=1)
         opened = await driver.paced(ADD, [b"{}"] * 3 * GIVE_UP, rate=10 * RATE)
+        queued = await driver.paced(ADD, [b"{}"] * 3 * GIVE_UP, rate=1e6, connections=4)
     assert ({"ConnectionRefusedError": GIVE_UP}, 2 * GIVE_UP) == (closed.errors, closed.unsent)
     assert {"ConnectionRefusedError"} == set(opened.errors)
+    assert GIVE_UP <= queued.failed < GIVE_UP + 4
     assert GIVE_UP <= opened.failed == 3 * GIVE_UP - opened.unsent < 3 * GIVE_UP
 
 

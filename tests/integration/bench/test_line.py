@@ -116,6 +116,7 @@ async def test_an_answer_ends_where_it_says(
     [
         b"HTTP/1.1 200 OK\r\n\r\nuntil I close",
         b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n",
     ],
@@ -177,9 +178,11 @@ async def test_whoever_is_cancelled_leaves_no_answer_behind() -> None:
     assert 2 == server.connections
 
 
-async def test_words_that_nobody_asked_for_are_no_answer() -> None:
+@pytest.mark.parametrize("bytewise", [True, False])
+@pytest.mark.parametrize("answer", [WHOLE, CHUNKED % b""])
+async def test_words_that_nobody_asked_for_are_no_answer(answer: bytes, *, bytewise: bool) -> None:
     """As a server says them that closes an idle connection with 408: the connection goes with them."""
-    async with scripted(WHOLE + WHOLE, LAST, bytewise=True) as server, Line(server.url) as line:
+    async with scripted(answer + WHOLE, LAST, bytewise=bytewise) as server, Line(server.url) as line:
         await line.call("GET", "/")
         before = line._connection
         assert before is not None

@@ -110,7 +110,10 @@ class BigOwners:
     def _proposed(
         self, vectors: VectorIndex, wanted: Wanted, dense: int, lexical: int
     ) -> tuple[Near, Spoken, Ints]:
-        """What each arm found, and all of it as rows, ascending; `dense` and `lexical`: so many times as many as usual."""
+        """What each arm found, and all of it as rows, ascending; `dense` and `lexical`: so many times as many as usual.
+
+        Awaits nothing: the tail is shortened meanwhile, up to what the keyword index has seen by then.
+        """
         limit = _limit(wanted)
         near = self._nearest(vectors, _query(wanted), limit * dense)
         words = self._spoken(vectors, wanted, limit * lexical)
