@@ -2,8 +2,8 @@
 
 Owns a short wait of a few turns of the event loop. Without it requests run through their stages staggered, and between
 any two searches the loop reads, parses and writes for others: what a search has in the processor's caches is gone by the
-next one, and each answer wakes its client on its own. Who is
-alone waits some 15 µs longer. Refuses to wait for anything but what is ready already: there is no timer.
+next one, and each answer wakes its client on its own. Who is alone waits some 15 µs longer. Refuses to wait for anything
+but what is ready already: there is no timer.
 """
 
 import asyncio

@@ -206,7 +206,7 @@ class VectorIndexes:
         await self.fresh(index)
         if (seen := self.position()) is not None:
             # Searches do so too, but an owner may be written for days without one.
-            index.forget_tail(seen.lineage, (seen.xid, seen.id))
+            index.forget_tail(seen)
         if index.waiting:
             async with self.database.connection() as connection:
                 wanted = dict(itertools.islice(index.waiting.items(), MOST_MISSING))

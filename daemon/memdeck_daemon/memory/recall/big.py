@@ -191,7 +191,7 @@ def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) ->
     if position is None or position.lineage != vectors.lineage:
         return NOTHING
     seen = (position.xid, position.id)
-    vectors.forget_tail(position.lineage, seen)
+    vectors.forget_tail(position)
     # An earlier entry may stand behind a later one: transactions commit in any order.
     first = min((row for xid, number, row in vectors.tail if (xid, number) > seen), default=None)
     return NOTHING if first is None else vectors.rows.saying(first, [key_of(term) for term in terms])

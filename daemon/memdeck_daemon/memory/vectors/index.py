@@ -2,8 +2,8 @@
 
 Owns the joint state: sealed rows are in the files and in the lists; rows behind them are in memory alone and compared by
 their codes one by one, until a save seals them. Whole vectors decide: what the codes propose is compared again.
-Changes and searches happen on the event loop, saves in a thread: arrays are only appended to, so a save that runs meanwhile sees
-its rows as they were. Refuses to read the database.
+Changes and searches happen on the event loop, saves in a thread: arrays are only appended to, so a save that runs
+meanwhile sees its rows as they were. Refuses to read the database.
 """
 
 import uuid
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
+from memdeck_daemon.memory.lexical.reader import Watermark
 from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.recall.block import Prepared
 from memdeck_daemon.memory.recall.columns import Column
@@ -36,8 +37,6 @@ PROPOSALS: Final = 120
 """Rows that the codes propose (docs/decisions/0008-vector-indexes.md)."""
 MOST_WAITING: Final = 5_000
 """Memories without a vector in the space that are searched in the local one; with more of them the index is of no use."""
-
-
 GROWN: Final = 4
 """An index is made anew with so many times the memories from which it learnt, or with this share of dead rows."""
 
@@ -144,7 +143,7 @@ class VectorIndex:
     seen: set[tuple[int, int]] = field(default_factory=set)
     """Entries of the outbox behind `place` that are in the rows already."""
     tail: deque[tuple[int, int, int]] = field(default_factory=deque)
-    """Transaction and number of an entry, and the row that came of it, ascending: what the lexical index may lack."""
+    """Transaction and number of an entry, and the row that came of it, as they were read: what the lexical index may lack."""
     tail_after: tuple[int, int] = (0, 0)
     """The tail holds all entries behind this one."""
     marks: deque[Mark] = field(default_factory=deque)
@@ -224,11 +223,12 @@ class VectorIndex:
         if row is not None:
             self._local.pop(row, None)
 
-    def forget_tail(self, lineage: str, place: tuple[int, int]) -> None:
-        """The lexical index of this lineage has seen everything up to there. That of another one says nothing."""
-        tail = self.tail
-        while lineage == self.lineage and tail and tail[0][:2] <= place:
-            tail.popleft()
+    def forget_tail(self, seen: Watermark) -> None:
+        """The lexical index has seen everything up to there. That of another lineage says nothing."""
+        if seen.lineage != self.lineage:
+            return
+        while self.tail and self.tail[0][:2] <= (seen.xid, seen.id):
+            self.tail.popleft()
 
     def fill(self, found: Iterable[tuple[uuid.UUID, Halves]], wanted: Mapping[uuid.UUID, int]) -> None:
         """Vectors of rows that waited; `wanted`: the rows for which they were read.
