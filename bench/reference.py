@@ -77,7 +77,7 @@ class Reference:
         wanted = Wanted(
             where, (frozenset({self.vectors.owner}),), query_terms(text), NOWHERE, TOP, None, remote
         )
-        proposed = arms.propose(self.vectors, wanted)
+        (proposed,) = arms.propose(self.vectors, [wanted])
         ranked = ranked_among(proposed, asked_about(text, wanted, proposed), THRESHOLD, TOP, explain=False)
         return [str(memory_id) for memory_id in ranked.ids()]
 

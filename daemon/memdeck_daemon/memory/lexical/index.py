@@ -19,10 +19,12 @@ import tantivy
 
 from memdeck_common.errors import ConfigurationError
 from memdeck_daemon.memory.lexical.reader import (
+    LOW,
     WATERMARK,
     IndexBroken,
     LexicalReader,
     Watermark,
+    id_key,
     prefix_of,
     schema,
 )
@@ -173,8 +175,8 @@ class LexicalIndex(LexicalReader):
 def _document(entry: Entry) -> tantivy.Document:
     document = tantivy.Document()
     document.add_text("key", entry.id.hex)
-    document.add_unsigned("high", entry.id.int >> 64)
-    document.add_unsigned("low", entry.id.int & (2**64 - 1))
+    document.add_unsigned("id_key", id_key(entry.id))
+    document.add_unsigned("id_low", entry.id.int & LOW)
     prefixes = [prefix_of(scope) for scope in entry.scopes]
     document.add_text("scoped", " ".join(prefix + term for prefix in prefixes for term in entry.terms))
     document.add_text("everywhere", " ".join(entry.terms))

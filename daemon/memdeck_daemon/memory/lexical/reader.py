@@ -24,11 +24,15 @@ from numpy.typing import NDArray
 
 from memdeck_daemon.memory.model import Identifier
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the schema and the tokens; another version is rebuilt."""
 WATERMARK: Final = "watermark"
 MOST_COUNTED: Final = 20_000
 """Terms whose frequency is remembered until the next commit."""
+LOW: Final = (1 << 64) - 1
+MIX: Final = 0x9E3779B97F4A7C15
+"""An odd number: multiplying by it spreads numbers over all 64 bits, and can be undone."""
+UNMIX: Final = pow(MIX, -1, 1 << 64)
 META: Final = "meta.json"
 """What tantivy replaces at the end of a commit."""
 
@@ -173,24 +177,28 @@ class LexicalReader:
             IndexBroken: the files are damaged.
         """
         with self.guarded():
-            scores, high, low = self._found(scope, weights, limit)
-            return {uuid.UUID(int=(h << 64) | w): s for s, h, w in zip(scores, high, low, strict=True)}
+            searcher, hits = self._hits(scope, weights, limit)
+            addresses = [address for _, address in hits]
+            keys = searcher.fast_field_values("id_key", addresses)
+            low = searcher.fast_field_values("id_low", addresses)
+            return {_id_of(key, half): score for (score, _), key, half in zip(hits, keys, low, strict=True)}
 
-    def places(self, scope: Identifier, weights: Weights, limit: int) -> tuple[Keys, Keys]:
-        """As `search`, without the scores: the high and the low halves of the ids, best first.
+    def keys(self, scope: Identifier, weights: Weights, limit: int) -> Keys:
+        """As `search`, but the `id_key` of each alone, best first.
 
         Raises:
             IndexBroken: the files are damaged.
         """
         with self.guarded():
-            _, high, low = self._found(scope, weights, limit)
-            return np.array(high, np.uint64), np.array(low, np.uint64)
+            searcher, hits = self._hits(scope, weights, limit)
+            return np.array(searcher.fast_field_values("id_key", [address for _, address in hits]), np.uint64)
 
-    def _found(
+    def _hits(
         self, scope: Identifier | None, weights: Weights, limit: int
-    ) -> tuple[list[float], list[int], list[int]]:
+    ) -> tuple[tantivy.Searcher, list[tuple[Any, Any]]]:
+        """The searcher, and scores with addresses, which are this one's alone: a commit puts another in its place."""
         (name, prefix), schema = _place(scope), _schema_of(self.index)
-        searcher = self._searcher  # addresses are this one's alone; a commit puts another in its place
+        searcher = self._searcher
         everybody = int(searcher.num_docs)
         clauses = []
         for term, idf in weights.idf.items():
@@ -202,12 +210,18 @@ class LexicalReader:
                     (tantivy.Occur.Should, tantivy.Query.boost_query(query, idf / max(global_idf, 1e-6)))
                 )
         if not clauses:
-            return [], [], []
-        hits = searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
-        addresses = [address for _, address in hits]
-        high: list[Any] = searcher.fast_field_values("high", addresses)
-        low: list[Any] = searcher.fast_field_values("low", addresses)
-        return [score for score, _ in hits], high, low
+            return searcher, []
+        return searcher, searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
+
+
+def id_key(memory_id: uuid.UUID) -> int:
+    """64 bits that stand for an id. Both halves count: in ids of version 1 the lower one is that of a machine."""
+    return ((memory_id.int >> 64) * MIX ^ memory_id.int) & LOW
+
+
+def _id_of(key: Any, low: Any) -> uuid.UUID:
+    """The id of a key and of its lower half."""
+    return uuid.UUID(int=(((key ^ low) * UNMIX & LOW) << 64) | low)
 
 
 def _is_panic(error: BaseException) -> bool:
@@ -232,8 +246,8 @@ def schema() -> tantivy.Schema:
     for name in ("scoped", "everywhere"):
         builder.add_text_field(name, tokenizer_name="spaces", index_option="freq")
     builder.add_text_field("watermark", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_unsigned_field("high", fast=True)
-    builder.add_unsigned_field("low", fast=True)
+    builder.add_unsigned_field("id_key", fast=True)
+    builder.add_unsigned_field("id_low", fast=True)
     return builder.build()
 
 

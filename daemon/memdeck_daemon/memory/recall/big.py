@@ -9,6 +9,7 @@ usual first, and where too few of them pass, to all memories, of which those tha
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import SPACE_ID as LOCAL
-from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader, Watermark
+from memdeck_daemon.memory.lexical.reader import IndexBroken, LexicalReader, Watermark, id_key
 from memdeck_daemon.memory.lexical.tokens import key_of
 from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.candidates import (
@@ -31,9 +32,10 @@ from memdeck_daemon.memory.recall.candidates import (
 )
 from memdeck_daemon.memory.recall.primary import BESIDE, KnownCosines
 from memdeck_daemon.memory.store import big
-from memdeck_daemon.memory.vectors.index import PROPOSALS, VectorIndex
-from memdeck_daemon.memory.vectors.rows import Ints, distinct, place_of
+from memdeck_daemon.memory.vectors.index import PROPOSALS, Aim, VectorIndex
+from memdeck_daemon.memory.vectors.rows import Ints, distinct
 
+Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 
 OVERSAMPLED: Final = 10
@@ -96,41 +98,84 @@ class BigOwners:
             StoreUnavailable: a filter has to be applied and the database does not answer.
         """
         if plain:
-            return self.propose(vectors, wanted)
-        limit, query = _limit(wanted), _query(wanted)
-        _, words, rows = self._proposed(vectors, wanted, OVERSAMPLED, FILTERED)
-        rows = await self._filtered(vectors, wanted, rows, query, limit)
-        return self._candidates(vectors, words, _cut(vectors, rows, query))
-
-    def propose(self, vectors: VectorIndex, wanted: Wanted) -> Candidates:
-        """What the arms propose for a filter that names the owner and nothing else; a ms or two."""
-        near, words, rows = self._proposed(vectors, wanted, 1, 1)
-        return self._candidates(vectors, words, _cut(vectors, rows, _query(wanted), near))
-
-    def _proposed(
-        self, vectors: VectorIndex, wanted: Wanted, dense: int, lexical: int
-    ) -> tuple[Near, Spoken, Ints]:
-        """What each arm found, and all of it as rows, ascending; `dense` and `lexical`: so many times as many as usual.
-
-        Awaits nothing: the tail is shortened meanwhile, up to what the keyword index has seen by then.
-        """
+            return self.propose(vectors, [wanted])[0]
         limit = _limit(wanted)
-        near = self._nearest(vectors, _query(wanted), limit * dense)
-        words = self._spoken(vectors, wanted, limit * lexical)
-        found = [near.rows, words.rows, _tail(vectors, words.position, wanted.terms)]
-        if vectors.waiting and wanted.primary is not None:
-            found.append(vectors.nearest_waiting(wanted.vector, limit))
-        return near, words, distinct(np.concatenate(found))
+        (aim,) = vectors.view.aims([_query(wanted)])
+        near = self._nearest(vectors, aim, limit * OVERSAMPLED)
+        words, rows = self._united(vectors, wanted, near, limit * FILTERED)
+        rows = await self._filtered(vectors, wanted, rows, aim.whole, limit)
+        return self._candidates(vectors, words, self._cut(vectors, rows, aim))
+
+    def propose(self, vectors: VectorIndex, wanted: Sequence[Wanted]) -> list[Candidates]:
+        """What the arms propose for filters that name the owner and nothing else; a ms or two each.
+
+        Stage by stage for all of them: what one search has in the processor's caches serves the next one. Awaits nothing:
+        the tail is shortened meanwhile, up to what the keyword index has seen by then.
+        """
+        aims = vectors.view.aims([_query(one) for one in wanted])
+        nearest = [self._nearest(vectors, aim, _limit(one)) for aim, one in zip(aims, wanted, strict=True)]
+        united = [
+            self._united(vectors, one, near, _limit(one)) for one, near in zip(wanted, nearest, strict=True)
+        ]
+        return [
+            self._candidates(vectors, words, self._cut(vectors, rows, aim, near))
+            for aim, near, (words, rows) in zip(aims, nearest, united, strict=True)
+        ]
 
     @staticmethod
     def _candidates(vectors: VectorIndex, words: Spoken, cut: Cut) -> Candidates:
         without = () if words.whole(vectors) else ("lexical",)
         return Candidates(*cut, vectors.rows.live, words.frequencies, without)
 
-    def _nearest(self, vectors: VectorIndex, query: Halves, limit: int) -> Near:
+    def _cut(self, vectors: VectorIndex, candidates: Ints, aim: Aim, known: Near | None = None) -> Cut:
+        """The candidates, ascending, with their neighbours; `known`: the cosines of some of them."""
+        around = EVERYTHING if len(candidates) <= MOST_WITH_NEIGHBOURS else ()
+        rows = vectors.rows.beside(candidates, around)
+        block, records = vectors.rows.block(rows, str(vectors.owner))
+        allowed = np.zeros(len(rows), np.bool_)
+        allowed[rows.searchsorted(candidates)] = True
+        mixed = np.ascontiguousarray(records["mixed_norm"])
+        if vectors.space == LOCAL:
+            block.vectors.adopt(vectors.view.take(rows).astype(np.float32))
+            block.mixed_norm.adopt(mixed)
+            return block, allowed
+        near = self._cosines(vectors, rows, aim, block.links.values[allowed][:, BESIDE])
+        compared = allowed.copy()
+        if known is not None:
+            places = rows.searchsorted(known.rows)
+            near[places], compared[places] = known.cosines, False
+        places = np.flatnonzero(compared)
+        near[places] = vectors.cosines(rows.take(places), aim.whole)
+        block.known = KnownCosines(vectors.space, near, mixed, records["present"])
+        if block.known.missing:
+            block.vectors.adopt(vectors.locals_of(rows))
+            block.mixed_norm.adopt(np.ones(len(rows), np.float32))
+        return block, allowed
+
+    def _cosines(self, vectors: VectorIndex, rows: Ints, aim: Aim, beside: NDArray[np.int32]) -> Floats:
+        """Those of the candidates' neighbours, whose places are `beside`, by their codes: each counts for a part of a part.
+
+        Of the neighbours' neighbours only the words count: theirs stay 0.
+        """
+        near, compared = np.zeros(len(rows), np.float32), np.zeros(len(rows) + 1, np.bool_)
+        compared[beside] = True
+        places = np.flatnonzero(compared[:-1])
+        chosen = rows.take(places)
+        near[places] = vectors.cosines(chosen, aim.whole) if self.exact else vectors.view.about(chosen, aim)
+        return near
+
+    def _nearest(self, vectors: VectorIndex, aim: Aim, limit: int) -> Near:
         if self.exact:
-            return Near(*vectors.nearest_among(None, query, limit))
-        return Near(*vectors.nearest(query, limit, max(2 * limit, PROPOSALS)))
+            return Near(*vectors.nearest_among(None, aim.whole, limit))
+        return Near(*vectors.aimed(aim, limit, max(2 * limit, PROPOSALS)))
+
+    def _united(self, vectors: VectorIndex, wanted: Wanted, near: Near, limit: int) -> tuple[Spoken, Ints]:
+        """What the lexical arm proposes, up to `limit`, and what both arms do, as rows, ascending."""
+        words = self._spoken(vectors, wanted, limit)
+        found = [near.rows, words.rows, _tail(vectors, words.position, wanted.terms)]
+        if vectors.waiting and wanted.primary is not None:
+            found.append(vectors.nearest_waiting(wanted.vector, _limit(wanted)))
+        return words, distinct(np.concatenate(found))
 
     def _spoken(self, vectors: VectorIndex, wanted: Wanted, limit: int) -> Spoken:
         position = (
@@ -141,11 +186,11 @@ class BigOwners:
         try:
             weights = self.index.weights(vectors.owner, wanted.terms, vectors.rows.live)
             proposing = weights if self.exact else weights.rarest(MOST_POSTINGS)
-            high, low = self.index.places(vectors.owner, proposing, limit)
+            keys = self.index.keys(vectors.owner, proposing, limit)
         except IndexBroken:
             return Spoken()
         frequencies = {term: SPREAD * count for term, count in weights.frequencies.items()}
-        return Spoken(vectors.rows.rows_of(high, low), frequencies, position)
+        return Spoken(vectors.rows.rows_of(keys), frequencies, position)
 
     async def _filtered(
         self, vectors: VectorIndex, wanted: Wanted, candidates: Ints, query: Halves, limit: int
@@ -181,9 +226,7 @@ def _query(wanted: Wanted) -> Halves:
 
 
 def _rows_of(vectors: VectorIndex, ids: list[uuid.UUID]) -> Ints:
-    places = [place_of(memory_id) for memory_id in ids]
-    high, low = (np.array([place[half] for place in places], np.uint64) for half in (0, 1))
-    return vectors.rows.rows_of(high, low)
+    return vectors.rows.rows_of(np.array([id_key(memory_id) for memory_id in ids], np.uint64))
 
 
 def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) -> Ints:
@@ -195,31 +238,3 @@ def _tail(vectors: VectorIndex, position: Watermark | None, terms: list[str]) ->
     # An earlier entry may stand behind a later one: transactions commit in any order.
     first = min((row for xid, number, row in vectors.tail if (xid, number) > seen), default=None)
     return NOTHING if first is None else vectors.rows.saying(first, [key_of(term) for term in terms])
-
-
-def _cut(vectors: VectorIndex, candidates: Ints, query: Halves, known: Near | None = None) -> Cut:
-    """The candidates, ascending, with their neighbours; `known`: the cosines of some of them."""
-    around = EVERYTHING if len(candidates) <= MOST_WITH_NEIGHBOURS else ()
-    rows = vectors.rows.beside(candidates, around)
-    block, records = vectors.rows.block(rows, str(vectors.owner))
-    allowed = np.zeros(len(rows), np.bool_)
-    allowed[rows.searchsorted(candidates)] = True
-    mixed = np.ascontiguousarray(records["mixed_norm"])
-    if vectors.space == LOCAL:
-        block.vectors.adopt(vectors.view.take(rows).astype(np.float32))
-        block.mixed_norm.adopt(mixed)
-        return block, allowed
-    # Of the neighbours' neighbours only the words count: their cosines stay 0.
-    compared = np.append(allowed, np.False_)
-    compared[block.links.values[allowed][:, BESIDE]] = True
-    near = np.zeros(len(rows), np.float32)
-    if known is not None:
-        places = rows.searchsorted(known.rows)
-        near[places], compared[places] = known.cosines, False
-    places = np.flatnonzero(compared[:-1])
-    near[places] = vectors.cosines(rows.take(places), query)
-    block.known = KnownCosines(vectors.space, near, mixed, records["present"])
-    if block.known.missing:
-        block.vectors.adopt(vectors.locals_of(rows))
-        block.mixed_norm.adopt(np.ones(len(rows), np.float32))
-    return block, allowed

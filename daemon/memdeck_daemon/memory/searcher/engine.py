@@ -4,6 +4,7 @@ Owns the order of these steps, all in memory. Runs in the search process, and in
 Refuses to read memories: the daemon hydrates what was found, and finds out what is gone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
@@ -51,17 +52,38 @@ class Engine:
         """Have all of them made anew; they serve until then."""
         self.vectors.rebuild_soon()
 
-    def at_once(self, asking: Asking) -> Answered | None:
-        """The answer, if it takes nothing but memory; else None."""
-        index = self.vectors.of(Identifier(asking.kind, asking.value), asking.space)
-        if index is None:
-            return Answered(asking.number, "none")
-        if asking.filter is not None or asking.generation is None or asking.generation != index.generation:
-            return None
-        if _lacks_local(asking, index):
-            return Answered(asking.number, "local")
-        begun, wanted = perf_counter(), _wanted(asking)
-        return _answered(asking, wanted, index, self.arms.propose(index, wanted), begun)
+    def at_once(self, askings: Sequence[Asking]) -> list[Answered | None]:
+        """The answers that take nothing but memory; None in place of others. What is asked of one owner is searched together."""
+        found: list[Answered | None] = [None] * len(askings)
+        together: dict[tuple[str, str, int], tuple[VectorIndex, list[int]]] = {}
+        for place, asking in enumerate(askings):
+            index = self.vectors.of(Identifier(asking.kind, asking.value), asking.space)
+            if index is None:
+                found[place] = Answered(asking.number, "none")
+            elif (
+                asking.filter is not None
+                or asking.generation is None
+                or asking.generation != index.generation
+            ):
+                continue
+            elif _lacks_local(asking, index):
+                found[place] = Answered(asking.number, "local")
+            else:
+                key = (asking.kind, asking.value, asking.space)
+                together.setdefault(key, (index, []))[1].append(place)
+        for index, places in together.values():
+            answers = self._together(index, [askings[place] for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                found[place] = answer
+        return found
+
+    def _together(self, index: VectorIndex, askings: Sequence[Asking]) -> list[Answered]:
+        begun, wanted = perf_counter(), [_wanted(asking) for asking in askings]
+        proposed = self.arms.propose(index, wanted)
+        return [
+            _answered(asking, one, index, candidates, begun)
+            for asking, one, candidates in zip(askings, wanted, proposed, strict=True)
+        ]
 
     async def answer(self, asking: Asking) -> Answered:
         """The answer; of state `none` where no index can be used, up to what was committed before this call.
@@ -69,7 +91,7 @@ class Engine:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        if (found := self.at_once(asking)) is not None:
+        if (found := self.at_once([asking])[0]) is not None:
             return found
         index = self.vectors.of(Identifier(asking.kind, asking.value), asking.space)
         if index is None or not await self.vectors.fresh(index, asking.generation):

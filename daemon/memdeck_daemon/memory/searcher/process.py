@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 3
 """Filters, changes, pages of an index that is made."""
+TOGETHER: Final = 8
+"""Searches that are answered together: the first of them waits for the last one."""
 REFRESH: Final = 0.25
 """Seconds between looks for what the daemon has committed to the keyword index. Meanwhile the tail stands in for it."""
 TRY_AGAIN: Final = 1.0
@@ -63,6 +65,8 @@ class Process:
         self._engine: Engine | None = None
         self._primary: PrimarySpace | None = None
         self._openings = asyncio.Queue[Opening](1)
+        self._asked: list[Asking] = []
+        """What came in the piece that is being read."""
         self._rebuild_wanted = False
         """Before there was anything to rebuild."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,7 +75,7 @@ class Process:
         """Serve until the daemon is gone."""
         loop = asyncio.get_running_loop()
         end = socket.socket(fileno=os.dup(sys.stdin.fileno()))
-        channel = self._channel = Channel(Request, self._received, lambda: os._exit(0))
+        channel = self._channel = Channel(Request, self._received, lambda: os._exit(0), self._ask)
         await loop.create_connection(lambda: channel, sock=end)
         opening = await self._openings.get()
         logging.getLogger().setLevel(opening.level)
@@ -104,7 +108,7 @@ class Process:
     def _received(self, message: Any) -> None:
         match message:
             case Asking():
-                self._ask(message)
+                self._asked.append(message)
             case Look(number):
                 self._start(self._look(number))
             case Spaces(primary):
@@ -119,19 +123,30 @@ class Process:
                 self._primary = message.primary
                 self._openings.put_nowait(message)
 
-    def _ask(self, asking: Asking) -> None:
-        found = Answered(asking.number, "none")
-        if (engine := self._engine) is not None:
-            try:
-                at_once = engine.at_once(asking)
-            except Exception:  # one question must not end the process for all others
-                log.exception("a search failed", extra=action("searcher_failed"))
-            else:
-                if at_once is None:
-                    self._start(self._answer(engine, asking))
-                    return
-                found = at_once
-        self._send(found)
+    def _ask(self) -> None:
+        """What came together is answered together, a few at a time: nobody waits for all others."""
+        asked, self._asked = self._asked, []
+        for begin in range(0, len(asked), TOGETHER):
+            self._answer_some(asked[begin : begin + TOGETHER])
+
+    def _answer_some(self, asked: list[Asking]) -> None:
+        engine = self._engine
+        if engine is None:
+            self._send(*[Answered(asking.number, "none") for asking in asked])
+            return
+        try:
+            found = engine.at_once(asked)
+        except Exception:  # one question must not end the process for all others
+            if len(asked) > 1:
+                for asking in asked:
+                    self._answer_some([asking])
+                return
+            log.exception("a search failed", extra=action("searcher_failed"))
+            found = [Answered(asked[0].number, "none")]
+        self._send(*[one for one in found if one is not None])
+        for asking, one in zip(asked, found, strict=True):
+            if one is None:
+                self._start(self._answer(engine, asking))
 
     async def _answer(self, engine: Engine, asking: Asking) -> None:
         found = Answered(asking.number, "none")
@@ -146,9 +161,9 @@ class Process:
         nothing = VectorsLook([], settled=False, rebuilds=0)
         self._send(Looked(number, await self._engine.look() if self._engine else nothing))
 
-    def _send(self, reply: Answered | Looked) -> None:
-        if self._channel is not None:
-            self._channel.send(reply)
+    def _send(self, *replies: Answered | Looked) -> None:
+        if self._channel is not None and replies:
+            self._channel.send(*replies)
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

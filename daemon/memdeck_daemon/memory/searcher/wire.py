@@ -133,10 +133,19 @@ _encoder = msgspec.msgpack.Encoder()
 class Channel(asyncio.Protocol):
     """One end of the socket. Messages are handed over as they come, in order."""
 
-    def __init__(self, kinds: Any, received: Callable[[Any], None], lost: Callable[[], None]) -> None:
-        """`kinds`: the union of what may come. `lost` is called once, when the other end is gone."""
+    def __init__(
+        self,
+        kinds: Any,
+        received: Callable[[Any], None],
+        lost: Callable[[], None],
+        read: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`kinds`: the union of what may come. `lost` is called once, when the other end is gone.
+
+        `read` is called when all that came in one piece was handed over.
+        """
         self._decoder = msgspec.msgpack.Decoder(kinds)
-        self._received, self._lost = received, lost
+        self._received, self._lost, self._read = received, lost, read
         self._transport: asyncio.Transport | None = None
         self._waiting = bytearray()
 
@@ -162,13 +171,14 @@ class Channel(asyncio.Protocol):
             start = end
             self._received(message)
         del waiting[:start]
+        self._read()
 
-    def send(self, message: Request | Reply) -> bool:
-        """Hand a message over; whether there is somebody."""
+    def send(self, *messages: Request | Reply) -> bool:
+        """Hand messages over, in one piece; whether there is somebody."""
         if self._transport is None or self._transport.is_closing():
             return False
-        body = _encoder.encode(message)
-        self._transport.write(LENGTH.pack(len(body)) + body)
+        bodies = [_encoder.encode(message) for message in messages]
+        self._transport.write(b"".join([part for body in bodies for part in (LENGTH.pack(len(body)), body)]))
         return True
 
     def close(self) -> None:

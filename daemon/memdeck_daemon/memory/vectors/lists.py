@@ -8,7 +8,7 @@ decide: it proposes rows, whose whole vectors are compared then.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -56,11 +56,20 @@ class Lists:
     codes: Codes
     scales: Floats
     rows: NDArray[np.int32]
+    places: NDArray[np.int32] = field(init=False)
+    """Where the code of each row stands; of a row without one, anywhere."""
+
+    def __post_init__(self) -> None:
+        """`rows`, the other way round."""
+        places = np.zeros(int(self.rows.max(initial=-1)) + 1, np.int32)
+        places[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        object.__setattr__(self, "places", places)
 
     @property
     def nbytes(self) -> int:
         """What they occupy."""
-        return int(self.codes.nbytes + self.scales.nbytes + self.rows.nbytes + self.centroids.nbytes)
+        arrays = (self.codes, self.scales, self.rows, self.places, self.centroids)
+        return sum(array.nbytes for array in arrays)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """All of it by name, to be put down."""
@@ -88,17 +97,25 @@ class Lists:
             np.concatenate([self.rows[stay].astype(np.int64), rows]),
         )
 
-    def nearest(self, point: Floats, count: int) -> Ints:
-        """About the `count` nearest rows to a projected vector, shape (width,), in no order."""
-        lists = self._near(point)
+    def nearest(self, point: Floats, count: int, near: Floats | None = None) -> Ints:
+        """About the `count` nearest rows to a projected vector, shape (width,), in no order.
+
+        `near`: its inner products with the centroids, where they are known.
+        """
+        lists = self._near(self.centroids @ point if near is None else near)
         sizes = self.starts.take(lists + 1) - self.starts.take(lists)
         ends = np.cumsum(sizes)
         scores, places = self._scanned(point, lists, sizes, ends)
         return self.rows[places[_best(scores, count)]].astype(np.int64)
 
-    def _near(self, point: Floats) -> Ints:
+    def about(self, point: Floats, rows: Ints) -> Floats:
+        """About the inner products of rows, which have codes, with a projected vector. Shape: (rows,)."""
+        places, small = self.places.take(rows), coded(point[None])
+        found = products(self.codes.take(places, axis=0), small.codes) * self.scales.take(places)
+        return found * small.scales
+
+    def _near(self, near: Floats) -> Ints:
         """The lists to be scanned, nearest first: those nearly as near as the nearest, no fewer and no more than the limits."""
-        near = self.centroids @ point
         nearest = near.max()
         nearly = np.flatnonzero(near >= NEARLY * nearest) if nearest > 0 else np.arange(len(near))
         held = self._held(nearly)

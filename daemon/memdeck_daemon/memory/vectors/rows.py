@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memdeck_daemon.memory.lexical.reader import LOW, MIX, id_key
 from memdeck_daemon.memory.recall.block import LONG, NEVER, STEPS, Block, LazyIds, Prepared
 from memdeck_daemon.memory.recall.columns import Column
 from memdeck_daemon.memory.recall.questions import ACTORS
@@ -37,9 +38,6 @@ COLUMNS: Final[Mapping[str, tuple[Any, tuple[int, ...]]]] = {
     **{name: RECORD[name].subdtype or (RECORD[name], ()) for name in RECORD.names or () if name != "spare"},
 }
 """Name, type and shape of all that a row has."""
-LOW: Final = (1 << 64) - 1
-MIX: Final = 0x9E3779B97F4A7C15
-"""An odd number: it spreads arrival numbers over all 64 bits."""
 
 
 class Rows:
@@ -53,9 +51,9 @@ class Rows:
         self.buried = 0
         """Dead rows."""
         # What was settled is found in sorted arrays, later rows in dictionaries.
-        self._by_low: tuple[Keys, Ints] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+        self._by_key: tuple[Keys, Ints] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._by_place: tuple[Keys, Ints] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
-        self._new_ids: dict[int, int] = {}
+        self._new_keys: dict[int, int] = {}
         self._new_places: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -105,7 +103,7 @@ class Rows:
             self.bury(item.line.id)
         self.load(items)
         for row, item in enumerate(items, first):
-            self._new_ids[item.line.id.int] = row
+            self._new_keys[id_key(item.line.id)] = row
             if item.line.run and item.line.arrival is not None:
                 self._new_places[place_key(run_key(item.line.run), item.line.arrival)] = row
                 self._link(row)
@@ -187,43 +185,38 @@ class Rows:
 
     def settle(self) -> None:
         """Sort what was appended: dictionaries of a million entries would take more room than the columns. 0.3 s a million."""
-        low, dead = self["low"], self["dead"]
+        dead = self["dead"]
         rows = np.flatnonzero(~dead)
-        order = rows[np.argsort(low[rows], kind="stable")]
-        self._by_low = (low[order], order)
+        keys = self["high"][rows] * np.uint64(MIX) ^ self["low"][rows]
+        order = np.argsort(keys, kind="stable")
+        self._by_key = (keys[order], rows[order])
         placed = np.flatnonzero((self["run"] != 0) & ~dead)
         keys = place_keys(self["run"][placed], self["arrival"][placed])
         order = np.argsort(keys, kind="stable")
         self._by_place = (keys[order], placed[order])
-        self._new_ids, self._new_places = {}, {}
+        self._new_keys, self._new_places = {}, {}
 
     # --- finding ------------------------------------------------------------------------------------------------------
 
     def row_of(self, memory_id: uuid.UUID) -> int | None:
         """The row of a memory; None when it has none that lives."""
-        row = self._new_ids.get(memory_id.int)
-        if row is None:
-            high = np.array([memory_id.int >> 64], np.uint64)
-            found = self.rows_of(high, np.array([memory_id.int & LOW], np.uint64))
-            row = int(found[0]) if len(found) else None
-        return None if row is None or self["dead"][row] else row
+        found = self.rows_of(np.array([id_key(memory_id)], np.uint64))
+        row = int(found[0]) if len(found) else None
+        return row if row is not None and self.ids(found) == [memory_id] else None
 
-    def rows_of(self, high: Keys, low: Keys) -> Ints:
-        """The living rows of memories, by the halves of their ids; those that are not here are left out."""
-        keys, order = self._by_low
-        newer = (
-            [self._new_ids.get((int(h) << 64) | int(w)) for h, w in zip(high, low, strict=True)]
-            if self._new_ids
-            else []
-        )
-        found = [row for row in newer if row is not None]
+    def rows_of(self, wanted: Keys) -> Ints:
+        """The living rows of memories by their `id_key`; those that are not here are left out.
+
+        Two ids with the same key are one in 2^64: the second is not found, and that is all.
+        """
+        keys, order = self._by_key
+        newer = [self._new_keys.get(key) for key in wanted.tolist()] if self._new_keys else []
+        found = np.array([row for row in newer if row is not None], np.int64)
         if len(keys):
-            place = np.searchsorted(keys, low)
-            place[place == len(keys)] = 0
-            # Two ids with the same lower half are one in 2^64: the second is not found, and that is all.
-            rows = order[place][(keys[place] == low) & (self["high"][order[place]] == high)]
-            found.extend(rows.tolist())
-        return self._living(np.array(found, np.int64))
+            place = keys.searchsorted(wanted)
+            rows = order.take(place, mode="clip")[keys.take(place, mode="clip") == wanted]
+            found = np.concatenate([found, rows]) if len(found) else rows
+        return self._living(found)
 
     def _living(self, rows: Ints) -> Ints:
         living: Ints = rows[~self["dead"][rows]]
@@ -305,11 +298,6 @@ def _numbered(runs: Keys) -> NDArray[np.int32]:
     np.not_equal(ordered[1:], ordered[:-1], out=changes[1:], casting="unsafe")
     numbers[order] = np.cumsum(changes, dtype=np.int32)
     return numbers
-
-
-def place_of(memory_id: uuid.UUID) -> tuple[int, int]:
-    """The halves of an id, the high one first."""
-    return memory_id.int >> 64, memory_id.int & LOW
 
 
 def run_key(name: str | None) -> int:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from memdeck_daemon.memory.lexical.reader import id_key
 from memdeck_daemon.memory.lexical.tokens import key_of
 from memdeck_daemon.memory.recall.block import STEPS, Block, Line, prepare
-from memdeck_daemon.memory.vectors.rows import Rows, distinct, place_of
+from memdeck_daemon.memory.vectors.rows import Rows, distinct
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 IDS = [uuid.UUID(int=(n << 64) | (n * 7919)) for n in range(1, 9)]
@@ -39,11 +40,8 @@ def test_a_memory_is_found_whether_it_was_loaded_or_added() -> None:
     rows = loaded_and_added()
     assert list(range(8)) == [rows.row_of(one) for one in IDS]
     assert rows.row_of(uuid.uuid4()) is None
-    high, low = (
-        np.array([place_of(one)[half] for one in (IDS[7], uuid.uuid4(), IDS[2])], np.uint64)
-        for half in (0, 1)
-    )
-    assert {2, 7} == set(rows.rows_of(high, low).tolist())
+    keys = np.array([id_key(one) for one in (IDS[7], uuid.uuid4(), IDS[2])], np.uint64)
+    assert {2, 7} == set(rows.rows_of(keys).tolist())
 
 
 def test_links_are_those_of_a_block() -> None:
