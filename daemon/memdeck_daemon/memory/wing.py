@@ -33,6 +33,8 @@ from memdeck_daemon.memory.projections.lexical import LexicalProjection
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall.big import BigOwners
 from memdeck_daemon.memory.recall.hotset import HotSet
+from memdeck_daemon.memory.recall.hydration import Hydration
+from memdeck_daemon.memory.recall.hydration import read as hydrated
 from memdeck_daemon.memory.recall.pace import Pace
 from memdeck_daemon.memory.recall.search import Recall
 from memdeck_daemon.memory.scopes import Scopes
@@ -158,7 +160,10 @@ async def opened(
             big = Engine(vectors, BigOwners(database, index))
             for_vectors = {"vector indexes": vectors.follow, "vector files": vectors.work}
         pace = Pace(modes)
-        recall = Recall(database, embedder, index, scopes, hot, clock, queries, pace, observe, big, current)
+        hydration = Hydration(partial(hydrated, database))
+        recall = Recall(
+            database, hydration, embedder, index, scopes, hot, clock, queries, pace, observe, big, current
+        )
         spool = await _spool(stack, spool_folder, settings.spool_bytes, clock, modes)
         replay = Replay(spool, database, writer, changer)
         writing = Writing(database, writer, changer, spool, clock, identity)

@@ -30,6 +30,7 @@ from memdeck_daemon.memory.recall import candidates, questions
 from memdeck_daemon.memory.recall.block import Block
 from memdeck_daemon.memory.recall.fusion import Asked, best, score
 from memdeck_daemon.memory.recall.hotset import MOST_ROWS, HotBlock, HotSet
+from memdeck_daemon.memory.recall.hydration import Hydration
 from memdeck_daemon.memory.recall.pace import Pace
 from memdeck_daemon.memory.recall.ranking import Ranked, asked_about, ranked_among
 from memdeck_daemon.memory.scopes import Scopes
@@ -98,6 +99,7 @@ class Recall:
     """Searches over one database."""
 
     database: Database
+    hydration: Hydration
     embedder: LocalEmbedder
     index: LexicalIndex
     scopes: Scopes
@@ -260,8 +262,7 @@ class Recall:
             [(name, one) for one in ids], answered.totals, answered.cosines, answered.keywords, answered.parts
         )
         with watch.stage("hydrate"):
-            async with self.database.connection() as connection:
-                memories = await reads.many(connection, ranked.places)
+            memories = await self.hydration.memories(ranked.places)
         return self._found(question, ranked, memories, answered.total, answered.without, watch)
 
     async def _searched(
