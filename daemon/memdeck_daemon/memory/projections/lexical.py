@@ -142,8 +142,8 @@ class LexicalProjection:
         self.state = "rebuilding"
         self._rebuild_wanted = False
         log.info("rebuilding the lexical index", extra=action("index_rebuild_started"))
-        await self.index.clear()
         async with self.database.connection() as connection:
+            await self.index.clear(await outbox.memories(connection))
             place = await outbox.horizon(connection)
             await outbox.acknowledge(connection, self.name, place, lineage)
             await self._park(connection, None, [])
