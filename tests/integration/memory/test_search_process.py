@@ -50,7 +50,7 @@ def dsn(loaded_dsn: str) -> str:
 def asking_with(local: bytes) -> Asking:
     """A question about the big owner, of unknown generation: the process asks the database."""
     return Asking(
-        kind="user", value=OWNER, space=1, query="q", top_k=5, threshold=0.0, today=None, explain=False,
+        kind="user", value=OWNER, space=1, query="q", terms=["q"], top_k=5, threshold=0.0, today=None, explain=False,
         generation=None, local=local, primary=b"", factor=1.0, offset=0.0, filter=None,
     )  # fmt: skip
 

@@ -167,7 +167,7 @@ class BigOwners:
     def _nearest(self, vectors: VectorIndex, aim: Aim, limit: int) -> Near:
         if self.exact:
             return Near(*vectors.nearest_among(None, aim.whole, limit))
-        return Near(*vectors.aimed(aim, limit, max(2 * limit, PROPOSALS)))
+        return Near(*vectors.aimed(aim, limit, max(limit + limit // 2, PROPOSALS)))
 
     def _united(self, vectors: VectorIndex, wanted: Wanted, near: Near, limit: int) -> tuple[Spoken, Ints]:
         """What the lexical arm proposes, up to `limit`, and what both arms do, as rows, ascending."""

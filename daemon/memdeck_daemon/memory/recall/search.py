@@ -342,6 +342,7 @@ def _asking(
         value=owner.value,
         space=_space(question),
         query=question.query,
+        terms=query_terms(question.query),
         top_k=question.top_k,
         threshold=question.threshold,
         today=question.today.toordinal() if question.today else None,

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory import filter_codec, filters
 from memdeck_daemon.memory.embedding.queries import RemoteQuery
-from memdeck_daemon.memory.lexical.tokens import query_terms
 from memdeck_daemon.memory.model import Identifier
 from memdeck_daemon.memory.projections.vectors import VectorIndexes
 from memdeck_daemon.memory.recall.big import BigOwners
@@ -115,7 +114,7 @@ def _wanted(asking: Asking) -> Wanted:
     return Wanted(
         where,
         filters.branches(where) if asking.filter is not None else (),
-        query_terms(asking.query),
+        asking.terms,
         np.frombuffer(asking.local, np.float32),
         asking.top_k,
         date.fromordinal(asking.today) if asking.today else None,

@@ -58,6 +58,8 @@ class Asking(Struct, frozen=True, array_like=True, tag="asking"):
     """Of the owner."""
     space: int
     query: str
+    terms: list[str]
+    """Of the query, as the keyword index has them."""
     top_k: int
     threshold: float
     today: int | None

@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 CHUNK: Final = 4_096
 """Rows that are widened to single precision, or compared, together."""
-PROPOSALS: Final = 120
+PROPOSALS: Final = 90
 """Rows that the codes propose (docs/decisions/0008-vector-indexes.md)."""
 MOST_WAITING: Final = 5_000
 """Memories without a vector in the space that are searched in the local one; with more of them the index is of no use."""

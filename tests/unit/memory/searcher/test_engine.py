@@ -11,7 +11,7 @@ from memdeck_daemon.memory.searcher.wire import Asking
 
 FILTER = filters.parse({"AND": [{"user_id": "alice"}, {"metadata": {"kind": "plant"}}]})
 ASKING = Asking(
-    kind="user", value="alice", space=2, query="tea", top_k=5, threshold=0.0, today=None, explain=False,
+    kind="user", value="alice", space=2, query="tea", terms=["tea"], top_k=5, threshold=0.0, today=None, explain=False,
     generation=None, local=b"", primary=b"\0\0", factor=1.0, offset=0.0,
     filter=msgspec.json.encode(filter_codec.plain(FILTER)),
 )  # fmt: skip

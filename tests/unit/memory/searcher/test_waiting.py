@@ -13,7 +13,7 @@ from memdeck_daemon.memory.searcher.wire import Answered, Asking, Looked, Vector
 from tests.fakes.clock import ManualClock
 
 ASKING = Asking(
-    kind="user", value="alice", space=1, query="tea", top_k=5, threshold=0.0, today=None, explain=False,
+    kind="user", value="alice", space=1, query="tea", terms=["tea"], top_k=5, threshold=0.0, today=None, explain=False,
     generation=None, local=b"", primary=b"", factor=1.0, offset=0.0, filter=None,
 )  # fmt: skip
 SOON = 1.0
