@@ -127,7 +127,7 @@ class View:
     def aims(self, queries: Sequence[Halves]) -> list["Aim"]:
         """For unit vectors; together, because projection and centroids are megabytes that are read once for all of them."""
         flat = self.projection.flat(np.stack(queries))
-        return [Aim(*one) for one in zip(queries, flat, flat @ self.lists.centroids.T, strict=True)]
+        return [Aim(*one) for one in zip(queries, flat, self.lists.towards(flat), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

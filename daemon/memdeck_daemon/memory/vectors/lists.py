@@ -58,17 +58,20 @@ class Lists:
     rows: NDArray[np.int32]
     places: NDArray[np.int32] = field(init=False)
     """Where the code of each row stands; of a row without one, anywhere."""
+    halves: NDArray[np.float16] = field(init=False)
+    """The centroids, in half precision: each search looks at all of them, and 2 MB would not stay in the cache."""
 
     def __post_init__(self) -> None:
-        """`rows`, the other way round."""
+        """`rows`, the other way round, and `halves`."""
         places = np.zeros(int(self.rows.max(initial=-1)) + 1, np.int32)
         places[self.rows] = np.arange(len(self.rows), dtype=np.int32)
         object.__setattr__(self, "places", places)
+        object.__setattr__(self, "halves", self.centroids.astype(np.float16))
 
     @property
     def nbytes(self) -> int:
         """What they occupy."""
-        arrays = (self.codes, self.scales, self.rows, self.places, self.centroids)
+        arrays = (self.codes, self.scales, self.rows, self.places, self.centroids, self.halves)
         return sum(array.nbytes for array in arrays)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -102,11 +105,18 @@ class Lists:
 
         `near`: its inner products with the centroids, where they are known.
         """
-        lists = self._near(self.centroids @ point if near is None else near)
+        lists = self._near(self.towards(point[None])[0] if near is None else near)
         sizes = self.starts.take(lists + 1) - self.starts.take(lists)
         ends = np.cumsum(sizes)
         scores, places = self._scanned(point, lists, sizes, ends)
         return self.rows[places[_best(scores, count)]].astype(np.int64)
+
+    def towards(self, points: Floats) -> Floats:
+        """About the inner products of projected vectors with the centroids. Shape: (points, lists)."""
+        import numkong  # late, as in `products`
+
+        found = numkong.cdist(self.halves, points.astype(np.float16), "dot", out_dtype="float32")
+        return np.ascontiguousarray(np.asarray(found).reshape(len(self.halves), len(points)).T)
 
     def about(self, point: Floats, rows: Ints) -> Floats:
         """About the inner products of rows, which have codes, with a projected vector. Shape: (rows,)."""
