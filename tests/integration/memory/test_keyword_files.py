@@ -4,11 +4,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from memdeck_daemon.memory.lexical import index as lexical
 from memdeck_daemon.memory.lexical.index import Changes, Entry, LexicalIndex
-from memdeck_daemon.memory.lexical.reader import Watermark
+from memdeck_daemon.memory.lexical.reader import META, Watermark
 from memdeck_daemon.memory.model import Identifier
 
 OWNER = Identifier("user", "alice")
@@ -40,6 +41,12 @@ async def test_what_was_loaded_is_forgotten_and_not_written_down_first(tmp_path:
     index.close()
 
 
+def committed(index: LexicalIndex) -> list[object]:
+    """The segments of the last commit, as they stand on the disk."""
+    found: list[object] = msgspec.json.decode((index.path / META).read_bytes())["segments"]
+    return found
+
+
 @pytest.mark.parametrize("expected", [799, 800, 803])
 async def test_a_large_load_ends_as_one_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: int
@@ -48,10 +55,13 @@ async def test_a_large_load_ends_as_one_segment(
     monkeypatch.setattr(lexical, "WORTH_PARTS", 500)
     index = LexicalIndex(tmp_path / "index")
     await index.clear(expected)
+    before = len(committed(index))
     entries = [Entry(uuid.UUID(int=(number << 64) | 7), (OWNER,), ("tea",)) for number in range(801)]
     for first in range(0, len(entries), 30):
         await index.load(entries[first : first + 30])
         assert index.position is None
+    # What they leave are segments whose names only `meta.json` tells; with the last one tantivy merges all eight.
+    assert lexical.PARTS - 1 == len(committed(index)) - before
     await index.apply(Changes(), Watermark("here", 1, 1))
     assert 1 == index._searcher.num_segments
     assert len(entries) == index.documents == index.held

@@ -34,8 +34,9 @@ WRITER_BYTES: Final = 16 * 1024 * 1024
 LOADER_BYTES: Final = 256 * 1024 * 1024
 """What a rebuild may collect before it is written."""
 PARTS: Final = 8
-"""A rebuild is written in so many parts, which tantivy merges into one as soon as they are there: a search looks up each of
-its words in each segment, a tenth of its time at a million memories in five segments."""
+"""A rebuild is written in so many parts, which tantivy merges into one as soon as they are there, if they are about equal: a
+search looks up each of its words in each segment, a tenth of its time at a million memories in five segments. Where many
+memories go while it reads, the parts stay until later commits bring merges."""
 WORTH_PARTS: Final = 50_000
 """Memories from which a rebuild is written in parts; fewer fit into one."""
 

@@ -40,7 +40,7 @@ WEIGHTS: Final[Mapping[str, tuple[float, Group]]] = {
     "named_date": (0.23, "recency"),
     "time_word": (0.145, "recency"),
 }
-VERSION: Final = 2
+VERSION: Final = 3
 """Counts changes of the ranking, here or in an arm: answers that were kept under another one are not used."""
 PERFECT: Final = sum(weight for weight, _ in WEIGHTS.values() if weight > 0)
 K1: Final = 1.2

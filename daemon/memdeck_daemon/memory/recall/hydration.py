@@ -2,16 +2,19 @@
 
 Owns who reads for whom: the search process answers several searches in one piece, and the first of them reads for all that
 come in the same turn of the event loop. Nobody joins a statement that was sent already, so each answer holds what was
-committed before its search began. Refuses to share a failure: where the first one fails or gives up, each of the others
-reads for itself, within its own deadline.
+committed before its search began. Refuses to share a failure: where the first one gives up or the statement for all fails,
+each reads for itself; only that the database is away concerns them all alike.
 """
 
 import asyncio
+import math
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from memdeck_common.errors import StoreUnavailable
 from memdeck_daemon.infra.postgres.database import Database
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.model import Memory
 from memdeck_daemon.memory.store import reads
 
@@ -43,7 +46,12 @@ class Hydration:
             return await self._first(places)
         future = asyncio.get_running_loop().create_future()
         self._joining.append((places, future))
-        found: Memories | None = await future
+        left = deadline.left(math.inf)
+        try:
+            async with asyncio.timeout(None if left == math.inf else left):
+                found: Memories | None = await future
+        except TimeoutError:
+            raise StoreUnavailable("There was no time left for the database.") from None
         return await self.read(places) if found is None else found
 
     async def _first(self, places: Places) -> Memories:
@@ -54,7 +62,14 @@ class Hydration:
                 await asyncio.sleep(0)  # those whose answers came in the same piece
             finally:
                 self._joining = None
-            found = await self.read([*places, *(place for others, _ in joined for place in others)])
+            try:
+                found = await self.read([*places, *(place for others, _ in joined for place in others)])
+            except StoreUnavailable:
+                raise
+            except Exception:
+                if not joined:
+                    raise
+                return await self.read(places)  # it may have been another's memory
             return found
         finally:
             for _, future in joined:

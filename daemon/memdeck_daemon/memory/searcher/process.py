@@ -138,6 +138,8 @@ class Process:
             found = engine.at_once(asked)
         except Exception:  # one question must not end the process for all others
             if len(asked) > 1:
+                fields = action("searches_apart", searches=len(asked))
+                log.warning("searches that came together are done one by one", exc_info=True, extra=fields)
                 for asking in asked:
                     self._answer_some([asking])
                 return

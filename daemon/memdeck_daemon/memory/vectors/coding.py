@@ -2,8 +2,8 @@
 
 Owns the projection: the directions in which the vectors of one owner differ most (principal components, not centred, so
 that inner products are kept), found on a sample, as many as it takes to rank that sample nearly as the whole vectors do.
-What is projected is rounded to bytes, each vector to its own scale. Nothing is decided by codes alone: whatever they
-propose is compared again by its whole vector.
+What is projected is rounded to bytes, each vector to its own scale. Codes propose and do not decide: what is found for its
+own vector was compared by its whole vector. How near its neighbours are, a part of a part of its score, the codes say.
 """
 
 from dataclasses import dataclass
@@ -63,6 +63,8 @@ def products(codes: Codes, code: Codes) -> NDArray[np.int32]:
     """The inner product of each code with one, shape (1, width)."""
     import numkong  # late: 4 MB that only big owners need
 
+    if not len(codes):  # which it refuses
+        return np.zeros(0, np.int32)
     # As the integers that they are: in its default, double precision, it takes twice as long.
     found = numkong.cdist(codes, code, "dot", out_dtype="int32")  # type: ignore[arg-type]  # its stub lacks integers
     return np.asarray(found).reshape(-1)

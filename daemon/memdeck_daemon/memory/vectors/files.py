@@ -158,8 +158,9 @@ def _read_columns(path: Path, manifest: Manifest) -> tuple[Rows, Projection, Lis
     rows.actors = {name: number for number, name in enumerate(manifest.actors, 1)}
     rows.buried = int(np.count_nonzero(rows["dead"]))
     links = rows["links"]
-    # Of rows that were behind the last one that counts.
+    # Of rows that were behind the last one that counts, and of those that died while the columns were put down.
     links[links >= manifest.rows] = -1
+    links[(links >= 0) & rows["dead"].take(links, mode="clip")] = -1
     rows.settle()
     return rows, projection, lists
 

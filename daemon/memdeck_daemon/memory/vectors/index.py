@@ -1,7 +1,8 @@
 """The vectors of one big owner in one space, searched in memory.
 
 Owns the joint state: sealed rows are in the files and in the lists; rows behind them are in memory alone and compared by
-their codes one by one, until a save seals them. Whole vectors decide: what the codes propose is compared again.
+their codes one by one, until a save seals them. Whole vectors decide which memories are near; how near those beside them
+are, their codes tell.
 Changes and searches happen on the event loop, saves in a thread: arrays are only appended to, so a save that runs
 meanwhile sees its rows as they were. Refuses to read the database.
 """

@@ -3,7 +3,7 @@
 Owns the lists: every row belongs to the one of the centroids that is nearest to it, the codes of a list lie side by side,
 and a search scans the lists whose centroids are nearly as near as the nearest. How many that are depends on the question:
 where memories crowd around it, many lists are about as near, and all of them are scanned; elsewhere a few are. Refuses to
-decide: it proposes rows, whose whole vectors are compared then.
+decide which are near: it proposes rows, whose whole vectors are compared then.
 """
 
 import math
@@ -120,7 +120,8 @@ class Lists:
 
     def about(self, point: Floats, rows: Ints) -> Floats:
         """About the inner products of rows, which have codes, with a projected vector. Shape: (rows,)."""
-        places, small = self.places.take(rows), coded(point[None])
+        # A row whose code is gone may be beyond the last one that has one: any other's does.
+        places, small = self.places.take(rows, mode="clip"), coded(point[None])
         found = products(self.codes.take(places, axis=0), small.codes) * self.scales.take(places)
         return found * small.scales
 

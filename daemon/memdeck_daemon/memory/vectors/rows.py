@@ -201,13 +201,13 @@ class Rows:
     def row_of(self, memory_id: uuid.UUID) -> int | None:
         """The row of a memory; None when it has none that lives."""
         found = self.rows_of(np.array([id_key(memory_id)], np.uint64))
-        row = int(found[0]) if len(found) else None
-        return row if row is not None and self.ids(found) == [memory_id] else None
+        rows = zip(found.tolist(), self.ids(found), strict=True)
+        return next((row for row, one in rows if one == memory_id), None)
 
     def rows_of(self, wanted: Keys) -> Ints:
         """The living rows of memories by their `id_key`; those that are not here are left out.
 
-        Two ids with the same key are one in 2^64: the second is not found, and that is all.
+        Two ids with the same key are one in 2^64; of them one would be found.
         """
         keys, order = self._by_key
         newer = [self._new_keys.get(key) for key in wanted.tolist()] if self._new_keys else []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memdeck_common.errors import StoreUnavailable
+from memdeck_daemon.infra.resilience import deadline
 from memdeck_daemon.memory.recall.hydration import Hydration, Memories, Places
 
 ONE, TWO, THREE = (("user:a", uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -15,9 +16,9 @@ ONE, TWO, THREE = (("user:a", uuid.UUID(int=number)) for number in (1, 2, 3))
 class Store:
     """Reads what it is asked for; the first `broken` statements fail."""
 
-    def __init__(self, broken: int = 0) -> None:
+    def __init__(self, broken: int = 0, unreadable: Any = None) -> None:
         self.statements: list[list[Any]] = []
-        self.broken = broken
+        self.broken, self.unreadable = broken, unreadable
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
@@ -29,6 +30,8 @@ class Store:
         await self.gate.wait()
         if len(self.statements) <= self.broken:
             raise StoreUnavailable
+        if self.unreadable in places:
+            raise ValueError("a row that nobody can read")
         found: dict[uuid.UUID, Any] = {memory_id: memory_id for _, memory_id in places}
         return found
 
@@ -83,3 +86,23 @@ async def test_the_others_read_for_themselves_where_the_first_one_gives_up(turns
     store.gate.set()
     assert TWO[1] in await second
     assert TWO[1] in await hydration.memories([TWO])
+
+
+@pytest.mark.parametrize("order", [(ONE, TWO, THREE), (TWO, ONE, THREE)])
+async def test_a_memory_that_cannot_be_read_is_a_failure_of_its_own_search(order: tuple[Any, ...]) -> None:
+    """Whether it reads for the others or another one for it."""
+    hydration = Hydration(Store(unreadable=TWO).read)
+    found = await asyncio.gather(*(hydration.memories([one]) for one in order), return_exceptions=True)
+    assert [one == TWO for one in order] == [isinstance(one, ValueError) for one in found]
+
+
+async def test_nobody_waits_for_the_first_one_beyond_its_own_deadline() -> None:
+    store = Store()
+    hydration = Hydration(store.read)
+    store.gate.clear()
+    first = asyncio.create_task(hydration.memories([ONE]))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable), deadline.within(0.01):
+        await hydration.memories([TWO])
+    store.gate.set()
+    assert ONE[1] in await first

@@ -2,12 +2,16 @@
 
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
 from memdeck_daemon.memory.lexical.reader import id_key
 from memdeck_daemon.memory.lexical.tokens import key_of
 from memdeck_daemon.memory.recall.block import STEPS, Block, Line, prepare
+from memdeck_daemon.memory.vectors.coding import Projection
+from memdeck_daemon.memory.vectors.files import VECTORS, Manifest, VectorFile, read, write
+from memdeck_daemon.memory.vectors.lists import Lists
 from memdeck_daemon.memory.vectors.rows import Rows, distinct
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -103,3 +107,22 @@ def test_a_block_without_runs_numbers_none() -> None:
     block, _ = rows.block(np.arange(3), "user:u")
     assert ([0, 0, 0], {}) == (block.run.values.tolist(), block.runs)
     assert [("user:u", IDS[2]), ("user:u", IDS[0])] == block.places([2, 0])
+
+
+def test_a_link_to_a_memory_that_died_during_a_save_is_cut(tmp_path: Path) -> None:
+    """Links are put down before the dead: one that died in between is linked by a neighbour in the file."""
+    rows, nothing = loaded_and_added(), np.zeros((0, 4), np.float32)
+    rows.settle()
+    rows["dead"][1] = True
+    file = VectorFile(tmp_path / VECTORS, 4)
+    with file.appending():
+        file.append(np.ones((8, 4), np.float16))
+    lists = Lists.of(
+        nothing, np.zeros(0, np.int32), nothing.astype(np.int8), nothing[:, 0], np.zeros(0, np.int64)
+    )
+    manifest = Manifest("user:u", 1, 4, "here", 1, 1, 8, 8, file.checksum, "", ["Ann"])
+    write(tmp_path, manifest, rows, Projection(np.eye(4, dtype=np.float32)), lists)
+    _, found, *_ = read(tmp_path, lambda: False)
+    assert 1 in rows["links"][0]
+    assert 1 not in found["links"]
+    assert 2 in found["links"][0]
