@@ -1,1 +1,1 @@
-"""Finding memories: `arms` propose candidates, `fusion` scores them, `search` puts both together."""
+"""Finding memories: `candidates` and `big` propose, `fusion` scores, `search` puts both together, `hydration` reads what is found."""

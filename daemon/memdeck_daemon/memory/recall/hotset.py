@@ -57,6 +57,12 @@ class HotBlock:
         """Roughly what it occupies."""
         return self.block.nbytes + KEPT_BYTES * len(self.memories)
 
+    def hold(self, memories: Iterable[Memory]) -> None:
+        """Keep whole memories, the newest `KEPT`."""
+        self.memories.update({m.id: m for m in memories if len(m.text) <= KEPT_TEXT})
+        while len(self.memories) > KEPT:
+            del self.memories[next(iter(self.memories))]
+
     @property
     def space(self) -> int | None:
         """The primary space whose vectors it holds."""
@@ -118,10 +124,15 @@ class HotSet:
         live = self.spaces.primary if self.spaces is not None else None
         space = live.space if live else None
         found: list[tuple[uuid.UUID, NDArray[np.float16]]] = []
+        whole: list[Memory] = []
         async with self.database.connection() as connection:
-            if not await blocks.fits(connection, owner, MOST_ROWS, MOST_BYTES):
+            count = await blocks.size(connection, owner, MOST_ROWS, MOST_BYTES)
+            if count is None:
                 return None
-            generation, lines = await blocks.of_owner(connection, owner, MOST_ROWS + 1)
+            if count <= KEPT:  # all of them are kept: read now, or by the first searches that find them
+                generation, lines, whole = await blocks.whole_of_owner(connection, owner, MOST_ROWS + 1)
+            else:
+                generation, lines = await blocks.of_owner(connection, owner, MOST_ROWS + 1)
             if len(lines) > MOST_ROWS:
                 return None
             if space is not None:
@@ -134,6 +145,7 @@ class HotSet:
         else:
             _complete(block, found)
         hot = HotBlock(block, generation)
+        hot.hold(whole)
         self._put(str(owner), hot)
         return hot
 
@@ -183,9 +195,7 @@ class HotSet:
         if self._blocks.get(str(owner)) is not hot:
             return
         self._bytes -= hot.nbytes
-        hot.memories.update({m.id: m for m in memories if len(m.text) <= KEPT_TEXT})
-        while len(hot.memories) > KEPT:
-            del hot.memories[next(iter(hot.memories))]
+        hot.hold(memories)
         self._bytes += hot.nbytes
         self._shrink()
 

@@ -30,9 +30,11 @@ VECTOR: Final = "CROSS JOIN LATERAL (SELECT w.embedding FROM memory.vectors_1 w 
 OF_OWNER: Final = f"""
 SELECT coalesce((SELECT i.generation FROM memory.identifiers i WHERE i.kind = $1 AND i.value = $2), 0) AS generation, found.*
 FROM (SELECT 1) AS always LEFT JOIN LATERAL (
-    SELECT {LINE} FROM memory.memories m {VECTOR.format(owner="$3")} WHERE m.owner = $3
+    SELECT {{columns}} FROM memory.memories m {VECTOR.format(owner="$3")} WHERE m.owner = $3
     ORDER BY m.created_at, m.id LIMIT $4) AS found ON true
 """  # noqa: S608 - constant columns
+LINES_OF_OWNER: Final = OF_OWNER.format(columns=LINE)
+WHOLE_OF_OWNER: Final = OF_OWNER.format(columns=f"{COLUMNS}, m.arrival, m.owner, v.embedding")
 
 SIZE: Final = """
 SELECT i.owned AS memories, CASE WHEN i.owned <= $4 THEN (
@@ -89,16 +91,28 @@ def line_of(row: Any, *, primary: bool = False) -> Line:
     )
 
 
-async def fits(connection: Any, owner: Identifier, most_rows: int, most_bytes: int) -> bool:
-    """Whether an owner has at most so many memories and so many bytes of text; one indexed row when it has too many."""
+async def size(connection: Any, owner: Identifier, most_rows: int, most_bytes: int) -> int | None:
+    """How many memories an owner has, up to so many with so many bytes of text; one indexed row when it has too many: None."""
     row = await connection.fetchrow(SIZE, owner.kind, owner.value, str(owner), most_rows)
-    return row is None or bool(row["memories"] <= most_rows and row["bytes"] <= most_bytes)
+    if row is None:
+        return 0
+    fits = row["memories"] <= most_rows and row["bytes"] <= most_bytes
+    return int(row["memories"]) if fits else None
 
 
 async def of_owner(connection: Any, owner: Identifier, limit: int) -> tuple[int, list[Line]]:
     """The owner's generation and, of the same instant, its memories; at most `limit` of them."""
-    rows = await connection.fetch(OF_OWNER, owner.kind, owner.value, str(owner), limit)
+    rows = await connection.fetch(LINES_OF_OWNER, owner.kind, owner.value, str(owner), limit)
     return rows[0]["generation"], [line_of(row) for row in rows if row["id"] is not None]
+
+
+async def whole_of_owner(
+    connection: Any, owner: Identifier, limit: int
+) -> tuple[int, list[Line], list[Memory]]:
+    """As `of_owner`, and the memories as they are answered."""
+    rows = await connection.fetch(WHOLE_OF_OWNER, owner.kind, owner.value, str(owner), limit)
+    found = [row for row in rows if row["id"] is not None]
+    return rows[0]["generation"], [line_of(row) for row in found], [memory_of(row) for row in found]
 
 
 async def primary_of_owner(

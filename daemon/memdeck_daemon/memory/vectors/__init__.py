@@ -1,1 +1,1 @@
-"""The vectors of big owners, in memory: `rows` are their columns, `graph` proposes, `index` puts both together."""
+"""The vectors of big owners, in memory: `rows` are their columns, `lists` of codes propose, `index` puts both together."""

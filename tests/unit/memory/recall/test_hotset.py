@@ -14,7 +14,7 @@ from memdeck_daemon.infra.postgres.database import Database
 from memdeck_daemon.memory.embedding.local import DIMENSIONS
 from memdeck_daemon.memory.model import Identifier, Identifiers, Memory
 from memdeck_daemon.memory.recall.block import INLINE_CHARACTERS, Line
-from memdeck_daemon.memory.recall.hotset import KEPT, MOST_BYTES, MOST_ROWS, HotSet
+from memdeck_daemon.memory.recall.hotset import KEPT, KEPT_TEXT, MOST_BYTES, MOST_ROWS, HotSet
 from memdeck_daemon.memory.store.counters import Counter
 
 OWNER = Identifier("user", "u")
@@ -54,6 +54,8 @@ class Shelf:
         return {
             "id": one.id, "text": one.text, "embedding": one.vector, "created_at": one.created_at, "actor_id": one.actor,
             "run_id": one.run, "arrival": one.arrival, "expiration_date": one.expiration_date, "owner": one.owner,
+            "user_id": "u", "agent_id": None, "app_id": None, "role": None, "hash": uuid.uuid4(), "metadata": {},
+            "categories": [], "memory_type": None, "immutable": False, "updated_at": one.created_at,
         }  # fmt: skip
 
     @asynccontextmanager
@@ -88,6 +90,22 @@ async def test_an_owner_is_loaded_once(hot: HotSet, shelf: Shelf) -> None:
     assert [1, 1, 1, 1] == told[1:]
     assert 1 == await rows(hot)
     assert 1 == shelf.loads
+
+
+async def test_all_that_a_small_owner_has_is_at_hand_from_the_first_search_on(shelf: Shelf) -> None:
+    """Of a bigger one what searches have found: as much would be read for nothing. Long texts are read each time."""
+    hot = HotSet(Database(shelf, acquire_timeout=1), 100_000_000, current=lambda _: (1, 1))
+    shelf.lines = [line() for _ in range(KEPT)]
+    block = await hot.get(OWNER)
+    assert block is not None
+    ids = [one.id for one in shelf.lines]
+    assert set(ids) == (hot.kept(OWNER, block, ids) or {}).keys()
+    for more in (line(), line("x" * (KEPT_TEXT + 1))):
+        hot.discard("user:u")
+        shelf.lines = [*shelf.lines[: KEPT - (len(more.text) > KEPT_TEXT)], more]
+        block = await hot.get(OWNER)
+        assert block is not None
+        assert hot.kept(OWNER, block, [more.id]) is None
 
 
 async def test_an_owner_with_too_much_has_no_block(hot: HotSet, shelf: Shelf) -> None:
