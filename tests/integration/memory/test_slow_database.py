@@ -1,12 +1,18 @@
 """Searches while the database is slow: what is at hand comes first, and the answer says so."""
 
+import pytest
+
+from memdeck_daemon.memory.recall import hotset
 from tests.integration.memory.driver import ADMIN, MakeMemories
 
 U = {"user_id": "u"}
 
 
-async def test_memories_at_hand_come_before_the_database(make_memories: MakeMemories) -> None:
+async def test_memories_at_hand_come_before_the_database(
+    make_memories: MakeMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that were read of late; a question that they do not answer goes to the database, however slow."""
+    monkeypatch.setattr(hotset, "KEPT", 1)  # an owner of more memories than are kept
     memories = await make_memories()
     modes = memories.desk.spaces.modes
     await memories.add("a zebra crossed", "a walrus sang", user="u")
@@ -29,6 +35,18 @@ async def test_memories_at_hand_come_before_the_database(make_memories: MakeMemo
     modes._slow.leave = 0.0
     modes.database("well")
     assert "history" not in (await memories.search("walrus", U)).degraded
+
+
+async def test_all_memories_of_a_small_owner_are_at_hand(make_memories: MakeMemories) -> None:
+    memories = await make_memories()
+    modes = memories.desk.spaces.modes
+    await memories.add("a zebra crossed", "a walrus sang", user="u")
+    assert 1 == len((await memories.search("zebra", U, top_k=1)).hits)
+    modes._slow.enter = 0.0
+    modes.database("slow")
+    at_hand = await memories.search("zebra or walrus", U)
+    assert {"a zebra crossed", "a walrus sang"} == {hit.memory.text for hit in at_hand.hits}
+    assert ("history",) == at_hand.degraded
 
 
 async def test_larger_scopes_are_searched_by_words_while_the_dense_arm_is_slow(
