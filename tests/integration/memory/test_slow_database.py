@@ -3,9 +3,20 @@
 import pytest
 
 from memdeck_daemon.memory.recall import hotset
-from tests.integration.memory.driver import ADMIN, MakeMemories
+from tests.integration.memory.driver import ADMIN, MakeMemories, Memories
 
 U = {"user_id": "u"}
+
+
+async def slow_after_a_search(make_memories: MakeMemories) -> Memories:
+    """A user of two memories, one of which was found; then the database becomes slow."""
+    memories = await make_memories()
+    modes = memories.desk.spaces.modes
+    await memories.add("a zebra crossed", "a walrus sang", user="u")
+    assert 1 == len((await memories.search("zebra", U, top_k=1)).hits)
+    modes._slow.enter = 0.0
+    modes.database("slow")
+    return memories
 
 
 async def test_memories_at_hand_come_before_the_database(
@@ -13,12 +24,8 @@ async def test_memories_at_hand_come_before_the_database(
 ) -> None:
     """Those that were read of late; a question that they do not answer goes to the database, however slow."""
     monkeypatch.setattr(hotset, "KEPT", 1)  # an owner of more memories than are kept
-    memories = await make_memories()
+    memories = await slow_after_a_search(make_memories)
     modes = memories.desk.spaces.modes
-    await memories.add("a zebra crossed", "a walrus sang", user="u")
-    assert 1 == len((await memories.search("zebra", U, top_k=1)).hits)
-    modes._slow.enter = 0.0
-    modes.database("slow")
     at_hand = await memories.search("zebra or walrus", U)
     assert (["a zebra crossed"], ("history",)) == (
         [hit.memory.text for hit in at_hand.hits],
@@ -38,12 +45,7 @@ async def test_memories_at_hand_come_before_the_database(
 
 
 async def test_all_memories_of_a_small_owner_are_at_hand(make_memories: MakeMemories) -> None:
-    memories = await make_memories()
-    modes = memories.desk.spaces.modes
-    await memories.add("a zebra crossed", "a walrus sang", user="u")
-    assert 1 == len((await memories.search("zebra", U, top_k=1)).hits)
-    modes._slow.enter = 0.0
-    modes.database("slow")
+    memories = await slow_after_a_search(make_memories)
     at_hand = await memories.search("zebra or walrus", U)
     assert {"a zebra crossed", "a walrus sang"} == {hit.memory.text for hit in at_hand.hits}
     assert ("history",) == at_hand.degraded
