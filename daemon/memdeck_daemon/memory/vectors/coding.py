@@ -70,6 +70,13 @@ def products(codes: Codes, code: Codes) -> NDArray[np.int32]:
     return np.asarray(found).reshape(-1)
 
 
+def inner(codes: Codes, scales: Floats, point: Floats) -> Floats:
+    """About the inner products of what some codes and their scales stand for with a projected vector. Shape: (rows,)."""
+    small = coded(point[None])
+    found: Floats = products(codes, small.codes) * scales * small.scales
+    return found
+
+
 def learnt(sample: NDArray[Any]) -> Projection:
     """The projection for vectors like these, shape (rows, dimensions); seconds of work for a thread."""
     wide = sample.astype(np.float32)

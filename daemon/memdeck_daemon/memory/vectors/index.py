@@ -24,7 +24,7 @@ from memdeck_daemon.memory.recall.block import Prepared
 from memdeck_daemon.memory.recall.columns import Column
 from memdeck_daemon.memory.recall.primary import BESIDE, NEIGHBOUR_SHARE
 from memdeck_daemon.memory.store.outbox import Position
-from memdeck_daemon.memory.vectors.coding import Projection, coded, products
+from memdeck_daemon.memory.vectors.coding import Projection, coded, inner, products
 from memdeck_daemon.memory.vectors.files import Manifest, VectorFile
 from memdeck_daemon.memory.vectors.lists import Lists
 from memdeck_daemon.memory.vectors.rows import Ints, Rows
@@ -82,11 +82,9 @@ class Fresh:
 
     def about(self, point: Floats, places: Ints) -> Floats:
         """About the inner products of some of them with a projected vector."""
-        small = coded(point[None])
         # One may be so new that there is no room for it yet: any other does for this search.
         codes, scales = (one.array.take(places, axis=0, mode="clip") for one in (self.codes, self.scales))
-        found: Floats = products(codes, small.codes) * scales * small.scales
-        return found
+        return inner(codes, scales, point)
 
 
 @dataclass(frozen=True, slots=True)

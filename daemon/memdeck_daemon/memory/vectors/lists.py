@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded, products
+from memdeck_daemon.memory.vectors.coding import Codes, Floats, coded, inner, products
 
 Ints = NDArray[np.int64]
 
@@ -121,9 +121,8 @@ class Lists:
     def about(self, point: Floats, rows: Ints) -> Floats:
         """About the inner products of rows, which have codes, with a projected vector. Shape: (rows,)."""
         # A row whose code is gone may be beyond the last one that has one: any other's does.
-        places, small = self.places.take(rows, mode="clip"), coded(point[None])
-        found = products(self.codes.take(places, axis=0), small.codes) * self.scales.take(places)
-        return found * small.scales
+        places = self.places.take(rows, mode="clip")
+        return inner(self.codes.take(places, axis=0), self.scales.take(places), point)
 
     def _near(self, near: Floats) -> Ints:
         """The lists to be scanned, nearest first: those nearly as near as the nearest, no fewer and no more than the limits."""
